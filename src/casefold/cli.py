@@ -1,0 +1,191 @@
+"""A verb a step, the same words as run.sh."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+from casefold.config.paths import Paths
+from casefold.core import CasefoldError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Fold by case, classify then segment, ensemble, submit. Each verb takes an ensemble of configs/ensembles, "
+    "first does the earlier steps that are missing, and called again goes on where it stopped.",
+)
+Name = Annotated[str, typer.Argument(help="an ensemble: a file of configs/ensembles, without .yaml")]
+Jobs = Annotated[int | None, typer.Option(help="processes side by side [default: one a core, one with a GPU]")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="train.lr=1e-4, or MEMBER.train.lr=1e-4; repeatable")]
+Members = Annotated[list[str] | None, typer.Option("--member", help="only this member; repeatable")]
+Redo = Annotated[bool, typer.Option("--redo", help="move earlier runs aside and train again")]
+Workers = Annotated[int, typer.Option(help="data loading processes of each run")]
+Input = Annotated[Path | None, typer.Option("--input", help="a folder of scans in the data set's layout")]
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """What a user can mend is printed as one message, with exit code 1; anything else is a bug and keeps its trace."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    try:
+        yield
+    except CasefoldError as e:
+        typer.echo(f"{type(e).__name__}: {e}", err=True)
+        raise typer.Exit(1) from e
+
+
+def _open(name: str, jobs: int | None = None, device: str = "auto", overrides: list[str] | None = None):  # type: ignore[no-untyped-def]
+    from casefold.pipeline.project import open_project
+
+    return open_project(Paths.from_environment(), name, overrides or [], jobs, device)
+
+
+def _show(frame: pd.DataFrame) -> None:
+    typer.echo(frame.to_string(index=False, float_format=lambda value: f"{value:.4f}", na_rep=""))
+
+
+@app.command()
+def prepare(name: Name, jobs: Jobs = None) -> None:
+    """Raw scans to the store. Example: casefold prepare lgg"""
+    with _explained():
+        from casefold.pipeline.steps import prepare_step
+
+        prepare_step(_open(name, jobs))
+
+
+@app.command()
+def folds(
+    name: Name,
+    given: Annotated[Path | None, typer.Option("--from", help="take this table (case,fold) as it is")] = None,
+) -> None:
+    """Make the fold table, or verify the one that is there. Example: casefold folds lgg --from my_split.csv"""
+    with _explained():
+        from casefold.pipeline.steps import folds_step, prepare_step
+
+        project = _open(name)
+        store = prepare_step(project)
+        table = folds_step(project, store, given)
+        slices = store.slices[store.slices["labelled"]].assign(
+            fold=lambda rows: [table.fold(store, s) for s in rows["scan"]]
+        )
+        holds = slices.assign(**{c: slices[c] > 0 for c in store.classes})
+        counts = {"cases": ("case", "nunique"), "scans": ("scan", "nunique"), "slices": ("slice", "size")}
+        _show(holds.groupby("fold").agg(**counts, **{f"with {c}": (c, "sum") for c in store.classes}).reset_index())
+
+
+@app.command()
+def fold(
+    number: Annotated[int, typer.Argument(help="0, 1, ... as the fold table has them")],
+    name: Name, jobs: Jobs = None, device: Device = "auto", overrides: Set = None, member: Members = None,
+    redo: Redo = False, workers: Workers = 0,
+) -> None:  # fmt: skip
+    """Train every member of an ensemble on one fold. Example: casefold fold 0 lgg --member lgg_lite0"""
+    _train(name, [str(number)], jobs, device, overrides, member, redo, workers)
+
+
+@app.command()
+def train(
+    name: Name, jobs: Jobs = None, device: Device = "auto", overrides: Set = None, member: Members = None,
+    redo: Redo = False, workers: Workers = 0,
+) -> None:  # fmt: skip
+    """Train every member on every fold. Example: casefold train lgg --jobs 2"""
+    _train(name, None, jobs, device, overrides, member, redo, workers)
+
+
+@app.command()
+def full(
+    name: Name, jobs: Jobs = None, device: Device = "auto", overrides: Set = None, member: Members = None,
+    redo: Redo = False, workers: Workers = 0,
+) -> None:  # fmt: skip
+    """Train every member on every case: twins without OOF or score, for submission alone. Example: casefold full lgg"""
+    _train(name, ["full"], jobs, device, overrides, member, redo, workers)
+
+
+@app.command()
+def oof(name: Name, jobs: Jobs = None, device: Device = "auto") -> None:
+    """Verify and complete the out-of-fold predictions and print Dice by member and fold. Example: casefold oof lgg"""
+    with _explained():
+        from casefold.pipeline.evaluation import oof_step
+
+        _show(oof_step(_open(name, jobs, device)))
+
+
+@app.command()
+def tune(name: Name, jobs: Jobs = None, device: Device = "auto") -> None:
+    """Search weights, gate and levels on OOF; prints tuned and cross-fitted scores. Example: casefold tune lgg"""
+    with _explained():
+        from casefold.pipeline.evaluation import recipe_path, tune_step
+
+        project = _open(name, jobs, device)
+        recipe, scores = tune_step(project)
+        _show(scores)
+        typer.echo(
+            f"weights {recipe.weights}, levels {recipe.levels}, gate {recipe.gate_levels} -> {recipe_path(project)}"
+        )
+
+
+@app.command()
+def submit(
+    name: Name,
+    folder: Input = None,
+    out: Annotated[Path | None, typer.Option(help="CSV, or folder of label maps [default: submission.csv]")] = None,
+    sample: Annotated[Path | None, typer.Option(help="sample_submission.csv, whose rows and order are kept")] = None,
+    jobs: Jobs = None, device: Device = "auto",
+) -> None:  # fmt: skip
+    """Predict unlabelled scans. Example: casefold submit lgg --input new_scans --out submission.csv"""
+    with _explained():
+        from casefold.pipeline.submitting import submit_step
+
+        typer.echo(str(submit_step(_open(name, jobs, device), folder, out, sample)))
+
+
+@app.command()
+def score(
+    name: Name,
+    submission: Annotated[Path, typer.Argument(help="a submission CSV, or a folder of label maps")],
+    truth: Annotated[Path, typer.Argument(help="the truth: a CSV (id,class,segmentation), or a folder of label maps")],
+    folder: Input = None,
+) -> None:
+    """Score a submission against a truth. Example: casefold score demo submission.csv solution.csv"""
+    with _explained():
+        from casefold.pipeline.submitting import score_step
+
+        _show(score_step(_open(name), submission, truth, folder))
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="where the submission and the picture go")] = Path("runs/demo/demo"),
+) -> None:
+    """Every stage on the embedded phantom, to a scored submission and a picture. Example: casefold demo"""
+    with _explained():
+        from casefold.pipeline.demonstration import demo_step
+
+        for title, frame in demo_step(_open("demo"), out):
+            typer.echo(f"\n{title}")
+            _show(frame)
+        typer.echo(f"\n{out / 'submission.csv'} is valid; look at {out / 'predictions.png'}")
+
+
+def _train(
+    name: str, folds: list[str] | None, jobs: int | None, device: str, overrides: list[str] | None,
+    member: list[str] | None, redo: bool, workers: int,
+) -> None:  # fmt: skip
+    with _explained():
+        from casefold.pipeline.steps import train_step
+
+        manifests = train_step(_open(name, jobs, device, overrides), folds, member or [], redo, workers)
+        rows = [{"run": title, "cpu_s": m["cpu_s"], **m["score"]} for title, m in manifests.items()]
+        _show(pd.DataFrame(rows))
+
+
+if __name__ == "__main__":
+    app(prog_name="casefold")

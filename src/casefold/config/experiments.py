@@ -1,0 +1,304 @@
+"""Schema of an experiment (one member) of each kind; defaults stand here and nowhere else."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from casefold.config.datasets import Strict
+from casefold.core import Triple
+
+LossName = Literal["bce", "ce", "dice", "focal", "tversky"]
+AugmentName = Literal["none", "light", "medium", "heavy"]
+ArchName = Literal["unet", "unetplusplus", "upernet", "fpn", "manet", "linknet", "pspnet", "deeplabv3plus", "segformer"]
+NormName = Literal["instance", "batch"]
+Flip = Literal["x", "y", "z", "xy", "xz", "yz", "xyz"]
+
+
+PERCENTILES = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 98.0, 99.0, 99.5, 99.9, 100.0)
+
+
+def _stored(percentile: float) -> float:
+    if percentile not in PERCENTILES:
+        raise ValueError(f"the store keeps the percentiles {', '.join(f'{p:g}' for p in PERCENTILES)}")
+    return percentile
+
+
+Percentile = Annotated[float, AfterValidator(_stored)]
+
+
+class PercentileNormalize(Strict):
+    """Clip a scan to two of its own percentiles and scale to 0..1; the network sees -1..1."""
+
+    name: Literal["percentile"] = "percentile"
+    low: Percentile = 0.5
+    high: Percentile = 99.5
+
+
+class ZscoreNormalize(Strict):
+    """Mean 0 and standard deviation 1 by scan, applied after augmentation; clipped to the percentiles 0.1 and 99.9."""
+
+    name: Literal["zscore"]
+
+
+NormalizeConfig = Annotated[PercentileNormalize | ZscoreNormalize, Field(discriminator="name")]
+
+
+class SliceData(Strict):
+    """2.5D input: the slices at these offsets from the one in question, at one size; past the ends the end repeats."""
+
+    window: tuple[int, ...] = Field((-1, 0, 1), min_length=1)
+    plane: Literal["axial"] = "axial"
+    size: tuple[int, int] = Field((256, 256), description="height, width")
+    fit: Literal["resize", "pad"] = "resize"
+    normalize: NormalizeConfig = PercentileNormalize()
+
+
+class VolumeData(Strict):
+    """3D input: the scan resampled by `zoom` (or to `spacing_mm`), cut in patches of `patch` voxels, or whole."""
+
+    patch: tuple[int, int, int] | None = Field(None, description="z, y, x; null trains and predicts whole scans")
+    zoom: Triple | None = Field(None, description="z, y, x: size after over size before")
+    spacing_mm: Triple | None = Field(None, description="z, y, x: resample to this; refused where spacing is unknown")
+    overlap: float = Field(0.5, ge=0, lt=1, description="of neighbouring tiles in prediction")
+    normalize: NormalizeConfig = PercentileNormalize()
+
+    @model_validator(mode="after")
+    def _one_grid(self) -> "VolumeData":
+        if self.zoom is not None and self.spacing_mm is not None:
+            raise ValueError("zoom and spacing_mm both say how to resample; keep one")
+        return self
+
+
+class SliceSampler(Strict):
+    """Every non-empty slice once an epoch, and a share of the empty ones, drawn anew each epoch."""
+
+    name: Literal["slices"] = "slices"
+    empty_share: float = Field(1.0, ge=0, le=1)
+
+
+class PatchSampler(Strict):
+    """Patches from every scan each epoch; a share of them centred on a voxel of a class drawn first."""
+
+    name: Literal["patches"] = "patches"
+    per_scan: int = Field(1, ge=1)
+    positive_share: float = Field(0.5, ge=0, le=1)
+
+
+class ClsModel(Strict):
+    """A timm encoder with one output a class."""
+
+    encoder: str
+    pretrained: bool | str = Field(
+        True, description="true: ImageNet weights; false: none; text: a file below CASEFOLD_DATA"
+    )
+    dropout: float = Field(0.1, ge=0, lt=1)
+
+
+class Seg2dModel(Strict):
+    """An smp architecture over any of its encoders, timm's (`tu-`) included."""
+
+    arch: ArchName
+    encoder: str
+    pretrained: bool | str = True
+    activation: Literal["sigmoid", "softmax"] = "sigmoid"
+    presence_head: Literal["none", "any", "classes"] = Field(
+        "none", description="a classification head beside the maps"
+    )
+    dropout: float = Field(0.1, ge=0, lt=1, description="before the presence head")
+
+
+class Seg3dModel(Strict):
+    """MONAI's residual U-Net."""
+
+    arch: Literal["unet"] = "unet"
+    channels: tuple[int, ...] = Field((32, 64, 128, 256), min_length=2)
+    strides: tuple[int | tuple[int, int, int], ...] = (2, 2, 2)
+    res_units: int = Field(2, ge=0)
+    norm: NormName = "instance"
+    dropout: float = Field(0.0, ge=0, lt=1)
+    activation: Literal["sigmoid", "softmax"] = "sigmoid"
+
+    @model_validator(mode="after")
+    def _strides_fit(self) -> "Seg3dModel":
+        if len(self.strides) != len(self.channels) - 1:
+            raise ValueError(
+                f"{len(self.channels)} channels want {len(self.channels) - 1} strides, not {len(self.strides)}"
+            )
+        return self
+
+
+class Loss(Strict):
+    """One term of the loss; `on` says which output it reads."""
+
+    name: LossName
+    weight: float = Field(1.0, gt=0)
+    on: Literal["maps", "presence"] = "maps"
+
+
+class Schedule(Strict):
+    """Linear warm-up over a share of the steps, then half a cosine down to zero."""
+
+    name: Literal["cosine"] = "cosine"
+    warmup: float = Field(0.05, ge=0, lt=1)
+
+
+class Ema(Strict):
+    """Exponential moving average of the weights, with warm-up min(decay, (1 + n) / (10 + n))."""
+
+    name: Literal["ema"] = "ema"
+    decay: float = Field(0.999, gt=0, lt=1)
+
+
+class NoAverage(Strict):
+    """The last raw weights are used."""
+
+    name: Literal["none"]
+
+
+class Train(Strict):
+    """How a member is trained."""
+
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(16, ge=1)
+    lr: float = Field(3e-4, gt=0)
+    weight_decay: float = Field(0.01, ge=0)
+    schedule: Schedule = Schedule()
+    clip_norm: float | None = Field(12.0, gt=0)
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    average: Annotated[Ema | NoAverage, Field(discriminator="name")] = Ema()
+    validate_every: int = Field(5, ge=1, description="epochs between validations on whole scans; the last always is")
+    seed: int = 0
+
+
+class Predict(Strict):
+    """How a member predicts, in OOF, submission and bundle alike."""
+
+    flips: tuple[Flip, ...] = Field((), description="axes flipped together, one more pass each")
+    average: Literal["probabilities", "logits"] = "probabilities"
+    batch_size: int = Field(16, ge=1)
+
+
+class Experiment(Strict):
+    """What every kind of member has; the file's name is its `name`."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    augment: AugmentName = "medium"
+    train: Train
+    predict: Predict = Predict()
+
+
+def _check_losses(losses: tuple[Loss, ...], activation: str, presence: bool, maps: bool) -> None:
+    for index, loss in enumerate(losses):
+        if loss.on == "maps" and not maps:
+            raise ValueError(f"losses[{index}]: this kind has no maps; write `on: presence`")
+        if loss.on == "presence" and not presence:
+            raise ValueError(f"losses[{index}]: there is no presence output; set model.presence_head")
+        if loss.on == "presence" and loss.name not in ("bce", "focal"):
+            raise ValueError(f"losses[{index}]: {loss.name!r} is for maps; presence takes bce or focal")
+        if loss.name == "ce" and activation != "softmax":
+            raise ValueError(f"losses[{index}]: `ce` wants model.activation softmax; sigmoid goes with `bce`")
+        if loss.on == "maps" and loss.name == "bce" and activation == "softmax":
+            raise ValueError(f"losses[{index}]: `bce` wants model.activation sigmoid; softmax goes with `ce`")
+    if maps and not any(loss.on == "maps" for loss in losses):
+        raise ValueError("losses: none is on maps, so the maps would never be trained")
+
+
+class Cls(Experiment):
+    """Slice classifier: for each class, is it on this slice?"""
+
+    kind: Literal["cls"]
+    data: SliceData = SliceData()
+    sampler: SliceSampler = SliceSampler()
+    model: ClsModel
+    losses: tuple[Loss, ...] = (Loss(name="bce", on="presence"),)
+
+    @model_validator(mode="after")
+    def _losses_fit(self) -> "Cls":
+        _check_losses(self.losses, "sigmoid", presence=True, maps=False)
+        return self
+
+
+class Seg25d(Experiment):
+    """2.5D segmenter: the masks of one slice from a window of slices."""
+
+    kind: Literal["seg25d"]
+    data: SliceData = SliceData()
+    sampler: SliceSampler = SliceSampler()
+    model: Seg2dModel
+    losses: tuple[Loss, ...] = (Loss(name="bce"), Loss(name="dice"))
+
+    @model_validator(mode="after")
+    def _losses_fit(self) -> "Seg25d":
+        _check_losses(self.losses, self.model.activation, self.model.presence_head != "none", maps=True)
+        if any("z" in flip for flip in self.predict.flips):
+            raise ValueError("predict.flips: a slice has no z axis; flip along x, y or xy")
+        return self
+
+
+class Seg3d(Experiment):
+    """3D segmenter: masks from patches of a scan with a sliding window, or from whole scans."""
+
+    kind: Literal["seg3d"]
+    data: VolumeData = VolumeData()
+    sampler: PatchSampler = PatchSampler()
+    model: Seg3dModel = Seg3dModel()
+    losses: tuple[Loss, ...] = (Loss(name="bce"), Loss(name="dice"))
+
+    @model_validator(mode="after")
+    def _losses_fit(self) -> "Seg3d":
+        _check_losses(self.losses, self.model.activation, presence=False, maps=True)
+        if self.data.patch is None and self.train.batch_size > 1:
+            raise ValueError("data.patch: whole scans differ in size; give a patch, or train.batch_size 1")
+        return self
+
+
+ExperimentConfig = Annotated[Cls | Seg25d | Seg3d, Field(discriminator="kind")]
+
+
+class Gate(Strict):
+    """Stage one: a class is kept on a slice only where this member's presence reaches a level."""
+
+    member: str
+    levels: tuple[int, ...] = Field(
+        (0, 13, 26, 51, 77, 102, 128, 153, 179, 204), description="tried by tune; 0 is no gate"
+    )
+
+
+class Tune(Strict):
+    """What tune searches on OOF, and for what."""
+
+    objective: Literal["dice_case", "dice_scan", "dice_slice"] = "dice_case"
+    weight_steps: int = Field(
+        5, ge=1, description="member weights are multiples of 1 / steps; 1 means equal weights only"
+    )
+    levels: tuple[int, ...] = Field(tuple(range(13, 250, 12)), description="mask levels tried, 1..255")
+    partition_folds: int = Field(5, ge=2, description="parts of the cross-fitting partition")
+    partition_seed: int = 77
+
+
+class Ensemble(Strict):
+    """A data set, the members on it, and what to search."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    dataset: str
+    members: tuple[str, ...] = Field(min_length=1, description="config files below configs/, without `.yaml`")
+    gate: Gate | None = None
+    tune: Tune = Tune()
+    min_voxels: int = Field(0, ge=0, description="3D components smaller than this are dropped, class by class")
+    models: Literal["folds", "full"] = Field(
+        "folds", description="what submits: the mean of the folds, or the full twin"
+    )
+
+    @model_validator(mode="after")
+    def _members_named_once(self) -> "Ensemble":
+        stems = [member.rsplit("/", 1)[-1] for member in self.members]
+        if len(set(stems)) != len(stems):
+            raise ValueError(f"members: a name stands twice in {stems}")
+        if self.gate is not None and self.gate.member not in stems:
+            raise ValueError(f"gate.member: {self.gate.member!r} is not among the members {stems}")
+        return self
+
+
+def as_plain(config: Strict) -> dict[str, Any]:
+    """A config with every value spelled out, as plain data."""
+    return config.model_dump(mode="json")

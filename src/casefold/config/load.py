@@ -1,0 +1,150 @@
+"""Read, override and dump configs; every fault of a file is reported at once, with the place and the nearest word."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from casefold.config.datasets import Dataset, DatasetConfig, Strict
+from casefold.config.experiments import Ensemble, Experiment, ExperimentConfig, as_plain
+from casefold.core import ConfigError, nearest_word
+from casefold.files import write_text
+
+Config = TypeVar("Config")
+Named = TypeVar("Named", Experiment, Ensemble)
+SCHEMA_VERSION = 1
+
+
+class _UniqueLoader(yaml.SafeLoader):
+    """PyYAML keeps the last of two equal keys; this one refuses them."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        twice = {str(key) for key in keys if keys.count(key) > 1}
+        if twice:
+            raise ConfigError(f"{node.start_mark.name}, line {node.start_mark.line + 1}: {sorted(twice)} stands twice")
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """One YAML file as plain data; raises ConfigError on a missing file, bad YAML or a key that stands twice."""
+    try:
+        with path.open() as stream:
+            content = yaml.load(stream, _UniqueLoader)
+    except FileNotFoundError as e:
+        known = sorted(other.stem for other in path.parent.glob("*.yaml"))
+        hint = nearest_word(path.stem, known)
+        raise ConfigError(f"no config {path}{hint}; {path.parent} holds {known or 'no configs'}") from e
+    except yaml.YAMLError as e:
+        raise ConfigError(f"{path} is not YAML: {e}") from e
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} should be a mapping of keys to values, but is {type(content).__name__}")
+    return content
+
+
+def load_dataset(configs: Path, name: str, overrides: Sequence[str] = ()) -> Dataset:
+    """The data set `configs/datasets/<name>.yaml`."""
+    return _load(configs / "datasets" / f"{name}.yaml", TypeAdapter(DatasetConfig), overrides)
+
+
+def load_experiment(configs: Path, member: str, overrides: Sequence[str] = ()) -> Experiment:
+    """The experiment `configs/<member>.yaml`; its `name:` must be the file's name."""
+    return _check_name(_load(path := configs / f"{member}.yaml", TypeAdapter(ExperimentConfig), overrides), path)
+
+
+def load_ensemble(configs: Path, name: str, overrides: Sequence[str] = ()) -> Ensemble:
+    """The ensemble `configs/ensembles/<name>.yaml`; its `name:` must be the file's name."""
+    return _check_name(_load(path := configs / "ensembles" / f"{name}.yaml", TypeAdapter(Ensemble), overrides), path)
+
+
+def parse_experiment(content: dict[str, Any], origin: Path) -> Experiment:
+    """An experiment as saved with a run or a recipe (`schema: 1` in front)."""
+    version = content.pop("schema", None)
+    if version != SCHEMA_VERSION:
+        raise ConfigError(f"{origin} has schema {version!r}; this casefold reads schema {SCHEMA_VERSION}")
+    return _validate(content, TypeAdapter(ExperimentConfig), origin)
+
+
+def dump(config: Strict) -> dict[str, Any]:
+    """A config with every value spelled out and the schema's version in front."""
+    return {"schema": SCHEMA_VERSION, **as_plain(config)}
+
+
+def save(config: Strict, path: Path) -> None:
+    """Write a config as YAML, every value spelled out."""
+    write_text(path, yaml.safe_dump(dump(config), sort_keys=False, allow_unicode=True))
+
+
+def differing_fields(old: Any, new: Any, prefix: str = "") -> list[str]:
+    """The dotted names of the fields in which two dumped configs differ, each as `name: old -> new`."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        names: Iterable[str] = dict.fromkeys([*old, *new])
+        return [line for name in names for line in differing_fields(old.get(name), new.get(name), f"{prefix}{name}.")]
+    return [] if old == new else [f"{prefix.rstrip('.')}: {old} -> {new}"]
+
+
+def _load(path: Path, adapter: TypeAdapter[Config], overrides: Sequence[str]) -> Config:
+    content = read_yaml(path)
+    for override in overrides:
+        _override(content, override)
+    return _validate(content, adapter, path)
+
+
+def _override(content: dict[str, Any], override: str) -> None:
+    name, sign, value = override.partition("=")
+    if not sign:
+        raise ConfigError(f"--set takes name=value, for instance train.lr=1e-4, not {override!r}")
+    *parents, last = name.split(".")
+    place = content
+    for parent in parents:
+        place = place.setdefault(parent, {})
+        if not isinstance(place, dict):
+            raise ConfigError(f"--set {override}: {parent!r} holds a plain value, so nothing stands below it")
+    place[last] = yaml.safe_load(value)
+
+
+def _check_name(config: Named, path: Path) -> Named:
+    if config.name != path.stem:
+        raise ConfigError(f"{path}: `name: {config.name}` should be the file's own name, {path.stem!r}")
+    return config
+
+
+def _validate(content: dict[str, Any], adapter: TypeAdapter[Config], origin: Path) -> Config:
+    try:
+        return adapter.validate_python(content)
+    except ValidationError as e:
+        lines = [_explain(fault, content) for fault in e.errors(include_url=False)]
+        raise ConfigError(f"{origin} has {len(lines)} fault(s):\n" + "\n".join(f"  {line}" for line in lines)) from e
+
+
+def _explain(fault: Any, content: dict[str, Any]) -> str:
+    tags = {"uwmgi", "phantom", "nifti", "cls", "seg25d", "seg3d"}
+    place = [part for index, part in enumerate(fault["loc"]) if not (index == 0 and part in tags)]
+    where = ".".join(str(part) for part in place) or "the whole"
+    if fault["type"] == "extra_forbidden":
+        hint = nearest_word(str(place[-1]), sorted(_known_words()))
+        return f"{where}: unknown word{hint}"
+    if fault["type"] == "missing":
+        return f"{where}: is missing"
+    came = fault.get("input")
+    message = fault["msg"].removeprefix("Value error, ")
+    hint = ""
+    if fault["type"] in ("literal_error", "union_tag_invalid"):
+        expected = str(fault.get("ctx", {}).get("expected") or fault.get("ctx", {}).get("expected_tags"))
+        words = [word.strip(" '") for word in expected.replace(" or ", ", ").split(",")]
+        tag = str(fault.get("ctx", {}).get("tag", came))
+        came, hint = tag, nearest_word(tag, words)
+        message = f"allowed: {', '.join(words)}"
+    return f"{where}: {message}{hint}" if isinstance(came, dict | list) else f"{where}: {message}{hint}; came {came!r}"
+
+
+def _known_words() -> set[str]:
+    words: set[str] = set()
+    waiting: list[type[BaseModel]] = [Strict]
+    while waiting:
+        model = waiting.pop()
+        words.update(model.model_fields)
+        waiting.extend(model.__subclasses__())
+    return words

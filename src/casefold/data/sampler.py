@@ -1,0 +1,39 @@
+"""Which items an epoch shows and in which order: a pure function of (seed, epoch), never a hidden stream."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Sampler
+
+
+def epoch_order(positive: NDArray[np.bool_], empty_share: float, seed: int, epoch: int) -> NDArray[np.int64]:
+    """A shuffled epoch: every positive item, and a share of the others drawn anew each epoch (rounded up)."""
+    rng = np.random.default_rng([seed, epoch, 2])
+    empty = np.flatnonzero(~positive)
+    kept = rng.permutation(empty)[: int(np.ceil(len(empty) * empty_share))]
+    return rng.permutation(np.concatenate([np.flatnonzero(positive), kept]))
+
+
+class BatchSampler(Sampler[list[tuple[int, int]]]):
+    """Batches of (epoch, index) for one epoch at a time, the same number on every rank; an incomplete last one is left
+    out, unless it is the only one."""
+
+    def __init__(
+        self, positive: NDArray[np.bool_], empty_share: float, batch_size: int, seed: int, rank: int = 0, ranks: int = 1
+    ) -> None:
+        self.positive, self.empty_share, self.batch_size, self.seed = positive, empty_share, batch_size, seed
+        self.rank, self.ranks = rank, ranks
+        self.epoch = 0
+
+    def _mine(self) -> NDArray[np.int64]:
+        order = epoch_order(self.positive, self.empty_share, self.seed, self.epoch)
+        return order[: len(order) - len(order) % self.ranks][self.rank :: self.ranks]
+
+    def __len__(self) -> int:
+        return max(1, len(self._mine()) // self.batch_size)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        mine = self._mine()
+        for start in range(0, len(self) * self.batch_size, self.batch_size):
+            yield [(self.epoch, int(index)) for index in mine[start : start + self.batch_size]]

@@ -1,0 +1,113 @@
+"""Recipe, and what it does: weighted mean of maps, gate, levels, masks; the same numbers in tune and submission."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from casefold.core import DataError, Prediction
+from casefold.files import write_text
+from casefold.postprocess import drop_small
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The tuned numbers of an ensemble.
+
+    weights: by segmenter. levels: by class, 1..255. gate: the classifying member, or None; gate_levels: by class, a
+    slice is let through where presence >= level (0 lets all through). min_voxels: 3D components below it are dropped.
+    """
+
+    name: str
+    dataset: str
+    classes: tuple[str, ...]
+    weights: dict[str, float]
+    levels: dict[str, int]
+    gate: str | None = None
+    gate_levels: dict[str, int] | None = None
+    min_voxels: int = 0
+    models: str = "folds"
+
+    def __post_init__(self) -> None:
+        if not self.weights or min(self.weights.values()) < 0 or sum(self.weights.values()) <= 0:
+            raise DataError(f"recipe {self.name}: weights should be 0 or more, and not all 0, but are {self.weights}")
+        for what, levels, lowest in (("levels", self.levels, 1), ("gate_levels", self.gate_levels or {}, 0)):
+            if levels and (set(levels) != set(self.classes) or not all(lowest <= q <= 255 for q in levels.values())):
+                raise DataError(
+                    f"recipe {self.name}: {what} should be {lowest}..255 for each of {self.classes}: {levels}"
+                )
+        if (self.gate is None) != (self.gate_levels is None):
+            raise DataError(f"recipe {self.name}: gate and gate_levels go together")
+
+    @property
+    def members(self) -> list[str]:
+        """Every member the recipe reads, in order of their names; a weight of 0 needs no prediction."""
+        return sorted(
+            {*(name for name, weight in self.weights.items() if weight > 0), *([self.gate] if self.gate else [])}
+        )
+
+
+def save_recipe(recipe: Recipe, scores: Mapping[str, Any], path: Path) -> None:
+    """Write a recipe as YAML, with the scores it was tuned to beside it."""
+    content = {"schema": 1, **asdict(recipe), "classes": list(recipe.classes), "scores": dict(scores)}
+    write_text(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe; raises DataError where it is missing or of another schema."""
+    if not path.is_file():
+        raise DataError(f"no recipe {path}; run `tune` first")
+    content = yaml.safe_load(path.read_text())
+    if content.pop("schema", None) != 1:
+        raise DataError(f"{path} is of another schema; run `tune` again")
+    content.pop("scores", None)
+    return Recipe(**(content | {"classes": tuple(content["classes"])}))
+
+
+def combine(maps: Mapping[str, NDArray[np.uint8]], weights: Mapping[str, float]) -> NDArray[np.uint8]:
+    """The float64 weighted mean of maps (class, z, y, x) in the order of member names, rounded to uint8 again.
+
+    Members of weight 0 are not read. Raises DataError naming a member whose maps are missing.
+    """
+    total: NDArray[np.float64] | None = None
+    for name in sorted(name for name, weight in weights.items() if weight > 0):
+        if name not in maps:
+            raise DataError(f"the recipe weighs {name}, but there are maps of {sorted(maps)} only")
+        part = maps[name] * np.float64(weights[name])
+        total = part if total is None else total + part
+    if total is None:
+        raise DataError("no member has a weight above 0")
+    return np.rint(total / sum(weights[name] for name in sorted(weights))).astype(np.uint8)
+
+
+def gate_slices(presence: NDArray[np.uint8], levels: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which slices pass, bool (class, z), from presence (class, z) and a level a class."""
+    return presence >= levels[:, None]
+
+
+def to_masks(predictions: Mapping[str, Prediction], recipe: Recipe) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
+    """Masks bool (class, z, y, x) of one scan, and the combined maps behind them. Order: gate, levels, components.
+
+    predictions: by member, all of the recipe's. Raises DataError where one is missing or names other classes.
+    """
+    for name in recipe.members:
+        if name not in predictions:
+            raise DataError(f"recipe {recipe.name} wants {name}, but there are predictions of {sorted(predictions)}")
+        if predictions[name].classes != recipe.classes:
+            raise DataError(f"{name} predicts {predictions[name].classes}, the recipe is for {recipe.classes}")
+    maps = combine({name: p.maps for name, p in predictions.items() if p.maps is not None}, recipe.weights)
+    levels = np.array([recipe.levels[name] for name in recipe.classes])
+    masks = maps >= levels[:, None, None, None]
+    if recipe.gate is not None and recipe.gate_levels is not None:
+        presence = predictions[recipe.gate].presence
+        if presence is None:
+            raise DataError(
+                f"the gate {recipe.gate} predicts no presence; take a `cls` member or one with a presence head"
+            )
+        passed = gate_slices(presence, np.array([recipe.gate_levels[name] for name in recipe.classes]))
+        masks &= passed[:, :, None, None]
+    return drop_small(masks, recipe.min_voxels) if recipe.min_voxels else masks, maps

@@ -1,0 +1,1 @@
+"""Networks from configs, and their weights on disk."""

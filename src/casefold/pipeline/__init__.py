@@ -1,0 +1,1 @@
+"""The steps in order, each skipped where it is done: what run.sh's verbs do."""

@@ -1,0 +1,119 @@
+"""An ensemble with its data set and members, read from configs once, and where each of its results lies."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from casefold.config.datasets import Dataset, GroupFolds
+from casefold.config.experiments import Ensemble, Experiment
+from casefold.config.load import load_dataset, load_ensemble, load_experiment
+from casefold.config.paths import Paths
+from casefold.core import ConfigError, DataError, nearest_word
+from casefold.folds import FoldTable, read
+from casefold.store import Store
+
+FULL = "full"
+
+
+@dataclass(frozen=True)
+class Project:
+    """What every step needs. jobs: processes side by side; device: auto, cpu or cuda; neither is part of any hash."""
+
+    paths: Paths
+    ensemble: Ensemble
+    dataset: Dataset
+    members: dict[str, Experiment]
+    jobs: int
+    device: str = "auto"
+
+    @property
+    def raw(self) -> Path:
+        """The data set's raw files."""
+        return self.paths.raw(self.dataset.root)
+
+    @property
+    def store_root(self) -> Path:
+        """Where `prepare` writes."""
+        return self.paths.store / self.ensemble.dataset
+
+    @property
+    def table_path(self) -> Path:
+        """The fold table."""
+        return self.paths.folds / f"{self.ensemble.dataset}.csv"
+
+    @property
+    def out(self) -> Path:
+        """What tune and submit write for this ensemble."""
+        return self.paths.ensemble(self.ensemble.dataset, self.ensemble.name)
+
+    @property
+    def segmenters(self) -> list[str]:
+        """The members that have maps, in order of their names."""
+        return sorted(name for name, config in self.members.items() if config.kind != "cls")  # type: ignore[attr-defined]
+
+    @property
+    def gate(self) -> str | None:
+        """The classifying member, or None."""
+        return None if self.ensemble.gate is None else self.ensemble.gate.member
+
+    def store(self) -> Store:
+        """The prepared scans."""
+        return Store(self.store_root)
+
+    def table(self, store: Store) -> FoldTable:
+        """The fold table, verified against the store."""
+        return read(self.table_path, store, self.groups())
+
+    def groups(self) -> dict[str, str] | None:
+        """Case to group where the data set folds by a column, else None; raises DataError without that column."""
+        if not isinstance(self.dataset.folds, GroupFolds):
+            return None
+        path, column = self.raw / self.dataset.folds.file, self.dataset.folds.column
+        if not path.is_file():
+            raise DataError(f"folds.file: there is no {path}")
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+        if not {"case", column} <= set(frame.columns):
+            raise DataError(f"{path} should have the columns case and {column}, but has {list(frame.columns)}")
+        return dict(zip(frame["case"], frame[column], strict=True))
+
+    def run(self, member: str, fold: str) -> Path:
+        """The folder of one run."""
+        return self.paths.run(self.ensemble.dataset, member, fold)
+
+
+def open_project(
+    paths: Paths, name: str, overrides: Sequence[str] = (), jobs: int | None = None, device: str = "auto"
+) -> Project:
+    """Read an ensemble's configs. overrides: `train.lr=1e-4` for every member, `MEMBER.train.lr=1e-4` for one.
+
+    jobs: None gives one process a core on a CPU, one process where there is a GPU.
+    """
+    ensemble = load_ensemble(paths.configs, name)
+    stems = {member.rsplit("/", 1)[-1]: member for member in ensemble.members}
+    members = {}
+    for stem, member in stems.items():
+        own = [override for override in overrides if override.split(".", 1)[0] not in stems]
+        own += [override.split(".", 1)[1] for override in overrides if override.split(".", 1)[0] == stem]
+        members[stem] = load_experiment(paths.configs, member, own)
+    if all(config.kind == "cls" for config in members.values()):  # type: ignore[attr-defined]
+        raise ConfigError(f"ensemble {name}: no member has maps; add a seg25d or a seg3d")
+    if jobs is None:
+        cuda = device != "cpu" and torch.cuda.is_available()
+        jobs = 1 if cuda else os.cpu_count() or 1
+    dataset = load_dataset(paths.configs, ensemble.dataset)
+    return Project(paths, ensemble, dataset, members, jobs, device)
+
+
+def pick(project: Project, names: Sequence[str]) -> list[str]:
+    """The members named, or all; raises ConfigError for one that the ensemble does not have."""
+    for name in names:
+        if name not in project.members:
+            known = list(project.members)
+            raise ConfigError(
+                f"ensemble {project.ensemble.name} has no member {name}{nearest_word(name, known)}: {known}"
+            )
+    return list(names) or list(project.members)

@@ -1,0 +1,1 @@
+"""Pictures for people; nothing that predicts imports this."""

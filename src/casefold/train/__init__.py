@@ -1,0 +1,1 @@
+"""Training of one member on one fold: state, log, loop, and the run around it."""

@@ -25,6 +25,7 @@ Jobs = Annotated[int | None, typer.Option(help="processes side by side [default:
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="train.lr=1e-4, or MEMBER.train.lr=1e-4; repeatable")]
 Members = Annotated[list[str] | None, typer.Option("--member", help="only this member; repeatable")]
+Folds = Annotated[list[int] | None, typer.Option("--fold", help="only this fold; repeatable [default: every fold]")]
 Redo = Annotated[bool, typer.Option("--redo", help="move earlier runs aside and train again")]
 Workers = Annotated[int, typer.Option(help="data loading processes of each run")]
 Input = Annotated[Path | None, typer.Option("--input", help="a folder of scans in the data set's layout")]
@@ -110,22 +111,22 @@ def full(
 
 
 @app.command()
-def oof(name: Name, jobs: Jobs = None, device: Device = "auto") -> None:
+def oof(name: Name, only: Folds = None, jobs: Jobs = None, device: Device = "auto") -> None:
     """Verify and complete the out-of-fold predictions and print Dice by member and fold. Example: casefold oof lgg"""
     with _explained():
         from casefold.pipeline.evaluation import oof_step
 
-        _show(oof_step(_open(name, jobs, device)))
+        _show(oof_step(_open(name, jobs, device), only))
 
 
 @app.command()
-def tune(name: Name, jobs: Jobs = None, device: Device = "auto") -> None:
+def tune(name: Name, only: Folds = None, jobs: Jobs = None, device: Device = "auto") -> None:
     """Search weights, gate and levels on OOF; prints tuned and cross-fitted scores. Example: casefold tune lgg"""
     with _explained():
         from casefold.pipeline.evaluation import recipe_path, tune_step
 
         project = _open(name, jobs, device)
-        recipe, scores = tune_step(project)
+        recipe, scores = tune_step(project, only)
         _show(scores)
         typer.echo(
             f"weights {recipe.weights}, levels {recipe.levels}, gate {recipe.gate_levels} -> {recipe_path(project)}"
@@ -185,6 +186,7 @@ def _train(
         manifests = train_step(_open(name, jobs, device, overrides), folds, member or [], redo, workers)
         rows = [{"run": title, "cpu_s": m["cpu_s"], **m["score"]} for title, m in manifests.items()]
         _show(pd.DataFrame(rows))
+        typer.echo(f"{sum(row['cpu_s'] for row in rows) / 60:.1f} CPU-minutes in all")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Recipe, and what it does: weighted mean of maps, gate, levels, masks; the same numbers in tune and submission."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ class Recipe:
 
     weights: by segmenter. levels: by class, 1..255. gate: the classifying member, or None; gate_levels: by class, a
     slice is let through where presence >= level (0 lets all through). min_voxels: 3D components below it are dropped.
+    models: `folds` or `full`. folds: those it was tuned on, whose models submit together.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Recipe:
     gate_levels: dict[str, int] | None = None
     min_voxels: int = 0
     models: str = "folds"
+    folds: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.weights or min(self.weights.values()) < 0 or sum(self.weights.values()) <= 0:
@@ -53,7 +55,8 @@ class Recipe:
 
 def save_recipe(recipe: Recipe, scores: Mapping[str, Any], path: Path) -> None:
     """Write a recipe as YAML, with the scores it was tuned to beside it."""
-    content = {"schema": 1, **asdict(recipe), "classes": list(recipe.classes), "scores": dict(scores)}
+    plain = asdict(recipe) | {"classes": list(recipe.classes), "folds": list(recipe.folds)}
+    content = {"schema": 1, **plain, "scores": dict(scores)}
     write_text(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
 
@@ -65,7 +68,7 @@ def load_recipe(path: Path) -> Recipe:
     if content.pop("schema", None) != 1:
         raise DataError(f"{path} is of another schema; run `tune` again")
     content.pop("scores", None)
-    return Recipe(**(content | {"classes": tuple(content["classes"])}))
+    return Recipe(**(content | {"classes": tuple(content["classes"]), "folds": tuple(content["folds"])}))
 
 
 def combine(maps: Mapping[str, NDArray[np.uint8]], weights: Mapping[str, float]) -> NDArray[np.uint8]:
@@ -111,3 +114,29 @@ def to_masks(predictions: Mapping[str, Prediction], recipe: Recipe) -> tuple[NDA
         passed = gate_slices(presence, np.array([recipe.gate_levels[name] for name in recipe.classes]))
         masks &= passed[:, :, None, None]
     return drop_small(masks, recipe.min_voxels) if recipe.min_voxels else masks, maps
+
+
+def label_map(
+    maps: NDArray[np.uint8],
+    levels: Sequence[int],
+    values: Sequence[int] | None = None,
+    allowed: NDArray[np.bool_] | None = None,
+) -> NDArray[np.uint8]:
+    """The exclusive label map, uint8 (z, y, x): at each voxel the class of the largest q - level, if not negative.
+
+    maps: q, uint8 (class, z, y, x). levels: 1..255, one a class. values: the label of each class, else 1, 2, 3, ...
+    allowed: bool (class, z, y, x), where a gate or post-processing leaves a class. Ties go to the first class; 0 is
+    background.
+    """
+    values = tuple(range(1, len(maps) + 1)) if values is None else tuple(values)
+    if not len(maps) == len(levels) == len(values):
+        raise DataError(
+            f"{len(maps)} maps, {len(levels)} levels and {len(values)} label values; wanted one a class of each"
+        )
+    if min(values) < 1 or max(values) > 255 or len(set(values)) != len(values):
+        raise DataError(f"label values should differ and lie in 1..255, but are {list(values)}")
+    margin = maps.astype(np.int16) - np.asarray(levels, np.int16)[:, None, None, None]
+    if allowed is not None:
+        margin[~allowed] = -1
+    best = np.asarray(values, np.uint8)[margin.argmax(0)]
+    return np.where(margin.max(0) >= 0, best, np.uint8(0))

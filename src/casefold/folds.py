@@ -67,10 +67,7 @@ def make(config: FoldsConfig, store: Store, groups: dict[str, str] | None = None
     if not isinstance(config, CaseFolds | GroupFolds):
         return _by_time(store)
     cases = slices["case"].astype(str)
-    unknown = sorted(set(cases) - set(groups)) if groups is not None else []
-    if unknown:
-        raise DataError(f"{len(unknown)} cases have no group, the first are {unknown[:5]}")
-    units = cases if groups is None else cases.map(groups)
+    units = cases if groups is None else cases.map(_grouped(set(cases), groups))
     if units.nunique() < config.count:
         raise ConfigError(f"{config.count} folds want at least as many groups; there are {units.nunique()}")
     holds = (slices[list(store.classes)] > 0).to_numpy() @ (1 << np.arange(len(store.classes)))
@@ -111,6 +108,9 @@ def read(path: Path, store: Store, groups: dict[str, str] | None = None) -> Fold
         raise DataError(f"{path}: {key} {twice[0]} stands more than once")
     table = FoldTable("time" if key == "scan" else "case", dict(zip(frame[key], frame["fold"].tolist(), strict=True)))
     verify(table, store, path, groups)
+    for case, unit in zip(frame["case"], frame[key], strict=True):
+        if key == "scan" and case != store.case_of[unit]:
+            raise DataError(f"{path}: scan {unit} is of case {store.case_of[unit]}, not of case {case}")
     return table
 
 
@@ -122,10 +122,13 @@ def verify(table: FoldTable, store: Store, path: Path, groups: dict[str, str] | 
         raise DataError(f"{path} does not fit the store {store.root}: missing {missing[:5]}, unknown {unknown[:5]}")
     lowest = TRAIN_ONLY if table.kind == "time" else 0
     used = set(table.fold_of.values()) - {TRAIN_ONLY}
-    if min(table.fold_of.values()) < lowest or used != set(range(table.count)):
-        raise DataError(f"{path}: folds should be numbered 0, 1, 2 ... without a gap, but are {sorted(used)}")
+    if not used or min(table.fold_of.values()) < lowest or used != set(range(table.count)):
+        numbers = sorted(set(table.fold_of.values()))
+        raise DataError(f"{path}: folds should be numbered 0, 1, 2 ... without a gap, but are {numbers}")
     if groups is not None:
-        _refuse_shared(defaultdict(list), [(groups[case], case) for case in table.fold_of], table, f"{path}: group")
+        groups = _grouped({store.case_of[name] for name in store.labelled()}, groups)
+        holders = [(groups[store.case_of[name]], table.unit(store, name)) for name in store.labelled()]
+        _refuse_shared(defaultdict(list), holders, table, f"{path}: group")
     records = store.records()
     images = [(records[name]["hashes"]["image"], table.unit(store, name)) for name in store.labelled()]
     _refuse_shared(defaultdict(list), images, table, "the same image stands in two folds, as")
@@ -134,6 +137,13 @@ def verify(table: FoldTable, store: Store, path: Path, groups: dict[str, str] | 
 def natural_key(name: str) -> list[tuple[int, str]]:
     """A sort key that puts case2 before case10."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+
+
+def _grouped(cases: set[str], groups: dict[str, str]) -> dict[str, str]:
+    unknown = sorted(cases - set(groups), key=natural_key)
+    if unknown:
+        raise DataError(f"{len(unknown)} cases have no group, the first are {unknown[:5]}")
+    return groups
 
 
 def _refuse_shared(holders: dict[str, list[str]], pairs: list[tuple[str, str]], table: FoldTable, what: str) -> None:

@@ -7,10 +7,9 @@ from pathlib import Path
 import torch
 
 from casefold.core import DataError, Masks, Scan
-from casefold.ensemble import Recipe, to_masks
+from casefold.ensemble import Recipe, label_map, to_masks
 from casefold.intensity import scan_statistics
 from casefold.predict import Member, load_member, predict
-from casefold.submission import label_map
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Out-of-fold predictions on disk, a file a scan; read back only where none is missing, doubled or tainted."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -48,14 +49,15 @@ def refuse_seen(info: WeightsInfo, store: Store, scan: str, kind: str) -> None:
         )
 
 
-def join(member: Path, table: FoldTable, store: Store) -> dict[str, Path]:
-    """Every labelled scan's OOF file of a member (its folder of folds), in the store's order.
+def join(member: Path, table: FoldTable, store: Store, folds: Sequence[int] | None = None) -> dict[str, Path]:
+    """Every labelled scan's OOF file of a member (its folder of folds), in the store's order; folds: only of these.
 
     Raises LeakError for a prediction by weights of another fold, by a full fit, or by weights that saw its case;
     StaleError where file and weights do not belong together; DataError for a missing or doubled scan.
     """
     found: dict[str, Path] = {}
-    for fold in range(table.count):
+    folds = range(table.count) if folds is None else folds
+    for fold in folds:
         run = member / f"fold{fold}"
         info, weights_hash = read_info(run / "weights.safetensors"), hash_file(run / "weights.safetensors")
         if info.fold != str(fold):
@@ -76,7 +78,7 @@ def join(member: Path, table: FoldTable, store: Store) -> dict[str, Path]:
             if scan in found:
                 raise DataError(f"scan {scan} has two OOF files: {found[scan]} and {path}")
             found[scan] = path
-    wanted = [name for name in store.labelled() if table.fold(store, name) >= 0]
+    wanted = [name for name in store.labelled() if table.fold(store, name) in folds]
     missing = [name for name in wanted if name not in found]
     if missing:
         raise DataError(f"{member} has no OOF for {len(missing)} scans, the first are {missing[:5]}; train their folds")

@@ -37,7 +37,8 @@ class Store:
         self.classes: tuple[str, ...] = tuple(index["classes"])
         self.data_hash: str = index["data_hash"]
         self.case_of: dict[str, str] = index["scans"]
-        self.slices = pd.read_csv(root / "slices.csv", keep_default_na=False)
+        names = dict.fromkeys(("case", "scan", "slice"), str)  # a case called 007 is no number
+        self.slices = pd.read_csv(root / "slices.csv", dtype=names, keep_default_na=False)
         self._open: dict[str, Scan] = {}
 
     def records(self) -> dict[str, dict[str, Any]]:
@@ -113,17 +114,17 @@ def _prepare_all(config: Dataset, raws: list[RawScan], root: Path, form: str, wo
 
 def _prepare_one(config: Dataset, raw: RawScan, root: Path, form: str) -> str:
     scan, folder = load(config, raw), root / "scans" / raw.name
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / "scan.json").unlink(missing_ok=True)
+    if folder.exists():
+        shutil.rmtree(folder)  # with what a killed run left half written
+    folder.mkdir(parents=True)
     arrays = {"image": scan.image, "masks": scan.masks, "ignore": scan.ignore}
     hashes = {}
     for what, array in arrays.items():
-        path = folder / f"{what}.npy"
-        path.unlink(missing_ok=True)
         if array is not None:
             array = np.ascontiguousarray(array)
             hashes[what] = hash_bytes(str((array.shape, array.dtype)).encode(), array.tobytes())
-            with atomic(path) as stream:
+            with atomic(folder / f"{what}.npy") as stream:
                 np.save(stream, array)
     counts = None
     if scan.masks is not None:

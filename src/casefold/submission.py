@@ -178,32 +178,6 @@ def score(
     return Score(tuple(classes), mean_uwmgi(list(scans.values())), scans, dice)
 
 
-def label_map(
-    maps: NDArray[np.uint8],
-    levels: Sequence[int],
-    values: Sequence[int] | None = None,
-    allowed: NDArray[np.bool_] | None = None,
-) -> NDArray[np.uint8]:
-    """The exclusive label map, uint8 (z, y, x): at each voxel the class of the largest q - level, if not negative.
-
-    maps: q, uint8 (class, z, y, x). levels: 1..255, one a class. values: the label of each class, else 1, 2, 3, ...
-    allowed: bool (class, z, y, x), where a gate or post-processing leaves a class. Ties go to the first class; 0 is
-    background.
-    """
-    values = tuple(range(1, len(maps) + 1)) if values is None else tuple(values)
-    if not len(maps) == len(levels) == len(values):
-        raise DataError(
-            f"{len(maps)} maps, {len(levels)} levels and {len(values)} label values; wanted one a class of each"
-        )
-    if min(values) < 1 or max(values) > 255 or len(set(values)) != len(values):
-        raise DataError(f"label values should differ and lie in 1..255, but are {list(values)}")
-    margin = maps.astype(np.int16) - np.asarray(levels, np.int16)[:, None, None, None]
-    if allowed is not None:
-        margin[~allowed] = -1
-    best = np.asarray(values, np.uint8)[margin.argmax(0)]
-    return np.where(margin.max(0) >= 0, best, np.uint8(0))
-
-
 def _read_table(path: Path) -> pd.DataFrame:
     """Every cell as the text it is: an empty or absent one is an empty text, and a class may be called `NA`."""
     try:

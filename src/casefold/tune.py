@@ -153,6 +153,7 @@ def to_recipe(table: Table, choice: Choice, base: Recipe) -> Recipe:
         gate_levels=None if base.gate is None else gate_levels,
         min_voxels=base.min_voxels,
         models=base.models,
+        folds=base.folds,
     )
 
 

@@ -17,8 +17,16 @@ Named = TypeVar("Named", Experiment, Ensemble)
 SCHEMA_VERSION = 1
 
 
-class _UniqueLoader(yaml.SafeLoader):
-    """PyYAML keeps the last of two equal keys; this one refuses them."""
+BOOL = "tag:yaml.org,2002:bool"
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML keeps the last of two equal keys and reads the word `on` as true; this one refuses and doesn't."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012
+        first: [(tag, pattern) for tag, pattern in resolvers if not (tag == BOOL and first in "oO")]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
@@ -32,7 +40,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """One YAML file as plain data; raises ConfigError on a missing file, bad YAML or a key that stands twice."""
     try:
         with path.open() as stream:
-            content = yaml.load(stream, _UniqueLoader)
+            content = yaml.load(stream, _Loader)
     except FileNotFoundError as e:
         known = sorted(other.stem for other in path.parent.glob("*.yaml"))
         hint = nearest_word(path.stem, known)
@@ -102,7 +110,10 @@ def _override(content: dict[str, Any], override: str) -> None:
         place = place.setdefault(parent, {})
         if not isinstance(place, dict):
             raise ConfigError(f"--set {override}: {parent!r} holds a plain value, so nothing stands below it")
-    place[last] = yaml.safe_load(value)
+    try:
+        place[last] = yaml.load(value, _Loader)
+    except yaml.YAMLError as e:
+        raise ConfigError(f"--set {override}: {value!r} is not YAML") from e
 
 
 def _check_name(config: Named, path: Path) -> Named:
@@ -120,13 +131,12 @@ def _validate(content: dict[str, Any], adapter: TypeAdapter[Config], origin: Pat
 
 
 def _explain(fault: Any, content: dict[str, Any]) -> str:
-    tags = {"uwmgi", "phantom", "nifti", "cls", "seg25d", "seg3d"}
-    place = [part for index, part in enumerate(fault["loc"]) if not (index == 0 and part in tags)]
-    where = ".".join(str(part) for part in place) or "the whole"
+    place = _place(fault, content)
+    where = ".".join(place) or "the whole"
     if fault["type"] == "extra_forbidden":
-        hint = nearest_word(str(place[-1]), sorted(_known_words()))
+        hint = nearest_word(place[-1], sorted(_known_words()))
         return f"{where}: unknown word{hint}"
-    if fault["type"] == "missing":
+    if fault["type"] in ("missing", "union_tag_not_found"):
         return f"{where}: is missing"
     came = fault.get("input")
     message = fault["msg"].removeprefix("Value error, ")
@@ -138,6 +148,21 @@ def _explain(fault: Any, content: dict[str, Any]) -> str:
         came, hint = tag, nearest_word(tag, words)
         message = f"allowed: {', '.join(words)}"
     return f"{where}: {message}{hint}" if isinstance(came, dict | list) else f"{where}: {message}{hint}; came {came!r}"
+
+
+def _place(fault: Any, content: dict[str, Any]) -> list[str]:
+    """Where the file holds a fault; pydantic puts the chosen alternatives (`seg25d`, `percentile`) between the keys."""
+    place: list[str] = []
+    value: Any = content
+    for part in fault["loc"]:
+        if (isinstance(value, dict) and part in value) or (isinstance(value, list) and isinstance(part, int)):
+            place.append(str(part))
+            value = value[part]
+    if fault["type"] == "missing":
+        place.append(str(fault["loc"][-1]))
+    if fault["type"].startswith("union_tag"):
+        place.append(fault["ctx"]["discriminator"].strip("'"))
+    return place
 
 
 def _known_words() -> set[str]:

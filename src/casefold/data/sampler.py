@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
+from casefold.core import DataError
+
 
 def epoch_order(positive: NDArray[np.bool_], empty_share: float, seed: int, epoch: int) -> NDArray[np.int64]:
     """A shuffled epoch: every positive item, and a share of the others drawn anew each epoch (rounded up)."""
@@ -35,5 +37,10 @@ class BatchSampler(Sampler[list[tuple[int, int]]]):
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         mine = self._mine()
+        if not len(mine):
+            raise DataError(
+                f"epoch {self.epoch} has nothing for rank {self.rank} of {self.ranks}: {self.positive.sum()} positive "
+                f"items of {len(self.positive)} and sampler.empty_share {self.empty_share}; raise the share"
+            )
         for start in range(0, len(self) * self.batch_size, self.batch_size):
             yield [(self.epoch, int(index)) for index in mine[start : start + self.batch_size]]

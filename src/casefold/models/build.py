@@ -89,7 +89,7 @@ def _cls(config: Cls, channels: int, classes: int, pretrained: bool) -> PaddedNe
     try:
         net = timm.create_model(name, in_chans=channels, num_classes=classes, drop_rate=config.model.dropout, **extra)
     except RuntimeError as e:
-        raise _unknown_encoder(name, timm.list_models(pretrained=False)) from e
+        raise _unknown_encoder(name, timm.list_models(pretrained=False), e) from e
     if pretrained:
         load_pretrained(net, name, config.model.pretrained, channels, prefix="")
     return PaddedNet(net, (SLICE_MULTIPLE, SLICE_MULTIPLE) if extra else (1, 1), _presence_only)
@@ -111,8 +111,8 @@ def _seg25d(config: Seg25d, channels: int, classes: int, pretrained: bool) -> Pa
             **aux,
             **extra,
         )
-    except (KeyError, RuntimeError) as e:
-        raise _unknown_encoder(model.encoder, _smp_encoders()) from e
+    except (KeyError, RuntimeError, ValueError) as e:
+        raise _unknown_encoder(model.encoder, _smp_encoders(), e) from e
     if pretrained:
         _load_smp_encoder(net, model, channels)
     return PaddedNet(net, (SLICE_MULTIPLE, SLICE_MULTIPLE), _maps_and_presence if heads else _maps_only)
@@ -163,9 +163,10 @@ def _smp_encoders() -> list[str]:
     return [*smp.encoders.get_encoder_names(), *(f"tu-{name}" for name in timm.list_models())]
 
 
-def _unknown_encoder(name: str, known: list[str]) -> ConfigError:
+def _unknown_encoder(name: str, known: list[str], cause: Exception) -> ConfigError:
+    hint = f" ({cause})" if name in known else nearest_word(name, known)
     return ConfigError(
-        f"model.encoder: {name!r} can't be built{nearest_word(name, known)}; take a name of timm.list_models() "
+        f"model.encoder: {name!r} can't be built{hint}; take a name of timm.list_models() "
         "(with `tu-` in front under a segmenter) or of smp.encoders.get_encoder_names()"
     )
 

@@ -26,8 +26,10 @@ def load_pretrained(net: nn.Module, encoder: str, source: bool | str, channels: 
     """
     if source is False:
         return
-    state = {prefix + key: value for key, value in _state(encoder, source).items()}
     own = net.state_dict()
+    # timm's feature nets call `stages_0` what its classifiers call `stages.0`
+    by_name = {_flat(prefix + key): value for key, value in _state(encoder, source).items()}
+    state = {key: by_name[_flat(key)] for key in own if _flat(key) in by_name}
     head = {
         key
         for key in own
@@ -53,6 +55,10 @@ def adapt_channels(weight: Tensor, channels: int) -> Tensor:
 
     adapted: Tensor = adapt_input_conv(channels, weight)
     return adapted
+
+
+def _flat(name: str) -> str:
+    return name.replace(".", "_")
 
 
 def _state(encoder: str, source: bool | str) -> dict[str, Tensor]:

@@ -1,7 +1,7 @@
 """oof and tune: verified out-of-fold predictions, Dice tables, and a recipe with its cross-fitted score beside it."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from casefold.config.experiments import Tune, as_plain
 from casefold.core import Prediction, Scan
-from casefold.ensemble import Recipe, save_recipe, to_masks
-from casefold.files import write_text
+from casefold.ensemble import Recipe, load_recipe, save_recipe, to_masks
+from casefold.files import hash_file, hash_value, write_text
 from casefold.folds import FoldTable
 from casefold.metrics import (
     UwmgiScore,
@@ -69,21 +70,25 @@ class Tally:
         }
 
 
-def predictions(project: Project, table: FoldTable, store: Store) -> Iterator[tuple[Scan, dict[str, Prediction]]]:
-    """Each labelled scan with the verified OOF of every member, one scan in memory at a time."""
-    files = {name: join(project.paths.member(project.ensemble.dataset, name), table, store) for name in project.members}
+def predictions(
+    project: Project, table: FoldTable, store: Store, folds: Sequence[int]
+) -> Iterator[tuple[Scan, dict[str, Prediction]]]:
+    """Each labelled scan of these folds with the verified OOF of every member, one scan in memory at a time."""
+    root = project.ensemble.dataset
+    files = {name: join(project.paths.member(root, name), table, store, folds) for name in project.members}
     for name in next(iter(files.values())):
         yield store.scan(name), {member: read_prediction(paths[name]) for member, paths in files.items()}
 
 
-def oof_step(project: Project) -> pd.DataFrame:
+def oof_step(project: Project, folds: Sequence[int] | None = None) -> pd.DataFrame:
     """Train what is missing, verify every member's OOF, and score it fold by fold at level 128; writes oof.csv."""
-    train_step(project, None)
-    store = project.store()
-    table = project.table(store)
+    store, table, folds = _trained(project, folds)
+    path, inputs = project.out / "oof.csv", evaluation_inputs(project, table, store, folds)
+    if _is_current(path, inputs):
+        return pd.read_csv(path)
     tallies: dict[tuple[str, str], Tally] = {}
     presence: dict[tuple[str, str], NDArray[np.int64]] = {}
-    for scan, given in predictions(project, table, store):
+    for scan, given in predictions(project, table, store, folds):
         for member, prediction in given.items():
             for fold in (str(table.fold(store, scan.name)), "all"):
                 if prediction.maps is not None:
@@ -95,25 +100,25 @@ def oof_step(project: Project) -> pd.DataFrame:
         {"member": m, "fold": fold, "presence_f1": float(dice_of(n[None])[0])} for (m, fold), n in presence.items()
     ]
     frame = pd.DataFrame(rows).groupby(["member", "fold"], as_index=False).first()
-    write_text(project.out / "oof.csv", frame.to_csv(index=False))
+    _write_current(frame, path, inputs)
     return frame
 
 
-def tune_step(project: Project) -> tuple[Recipe, pd.DataFrame]:
+def tune_step(project: Project, folds: Sequence[int] | None = None) -> tuple[Recipe, pd.DataFrame]:
     """Search the recipe on verified OOF; writes recipe.yaml and scores.csv (tuned and cross-fitted, side by side).
 
-    Rows: each segmenter alone with its own level, equal weights, the ensemble without and with the gate. `interval`
-    is of the paired difference, over cases, of the ensemble's cross-fitted objective to that row's.
+    Rows: each segmenter alone with its own level, equal weights, the ensemble without and with the gate; `low` and
+    `high` bound the mean over cases of the ensemble's cross-fitted objective minus that row's (paired bootstrap).
+    Then every metric of the recipe. Done already with the same inputs, it is read back.
     """
-    train_step(project, None)
-    store = project.store()
-    table = project.table(store)
+    store, table, folds = _trained(project, folds)
+    path, inputs = project.out / "scores.csv", evaluation_inputs(project, table, store, folds)
+    if _is_current(path, inputs) and recipe_path(project).is_file():
+        return load_recipe(recipe_path(project)), pd.read_csv(path)
     config, gate = project.ensemble.tune, project.ensemble.gate
     levels = gate.levels if gate is not None else ()
-    counted = build_table(config, predictions(project, table, store), project.segmenters, project.gate, levels)
-    variants: dict[str, Table] = {name: counted.alone(name) for name in project.segmenters}
-    variants |= {"equal weights": counted.equal(), "without gate": counted.ungated()} if len(variants) > 1 else {}
-    variants["ensemble"] = counted
+    scans = predictions(project, table, store, folds)
+    counted = build_table(config, scans, project.segmenters, project.gate, levels)
     base = Recipe(
         name=project.ensemble.name,
         dataset=project.ensemble.dataset,
@@ -124,21 +129,66 @@ def tune_step(project: Project) -> tuple[Recipe, pd.DataFrame]:
         gate_levels=None if project.gate is None else dict.fromkeys(store.classes, 0),
         min_voxels=project.ensemble.min_voxels,
         models=project.ensemble.models,
+        folds=tuple(folds),
     )
     recipe = to_recipe(counted, choose(counted), base)
     honest, choices = cross_fit(counted, config)
-    rows = []
-    for name, variant in variants.items():
-        tuned, fitted = case_scores(variant, choose(variant)), cross_fit(variant, config)[0]
-        low, high = bootstrap_interval(honest - fitted)
-        row = {"what": name, "tuned": float(nan_mean(tuned)), "cross_fitted": float(nan_mean(fitted))}
-        rows.append(row | {"ensemble_minus": float(nan_mean(honest - fitted)), "low": low, "high": high})
-    frame = pd.DataFrame(rows)
-    full = _full_scores(project, table, store, counted, recipe, choices)
-    scores: dict[str, Any] = {"objective": config.objective, "same_case": table.kind == "time", **full}
-    save_recipe(recipe, scores, project.out / "recipe.yaml")
-    write_text(project.out / "scores.csv", frame.to_csv(index=False))
-    return recipe, pd.concat([frame, pd.DataFrame([{"what": what, **row} for what, row in full.items()])])
+    frame = pd.DataFrame([_compare(name, part, honest, config) for name, part in _variants(project, counted).items()])
+    metrics = _full_scores(project, table, store, counted, recipe, choices)
+    scores: dict[str, Any] = {"objective": config.objective, "same_case": table.kind == "time", **metrics}
+    save_recipe(recipe, scores, recipe_path(project))
+    frame = pd.concat([frame, pd.DataFrame([{"what": what, **row} for what, row in metrics.items()])])
+    _write_current(frame, path, inputs)
+    return recipe, frame
+
+
+def evaluation_inputs(project: Project, table: FoldTable, store: Store, folds: Sequence[int]) -> str:
+    """A digest of all that a score on OOF depends on: ensemble, weights, fold table and data."""
+    weights = {
+        name: [hash_file(project.run(name, str(fold)) / "weights.safetensors") for fold in folds]
+        for name in project.members
+    }
+    return hash_value([as_plain(project.ensemble), weights, table.hash, store.data_hash])
+
+
+def _trained(project: Project, folds: Sequence[int] | None) -> tuple[Store, FoldTable, Sequence[int]]:
+    train_step(project, None if folds is None else [str(fold) for fold in folds])
+    store = project.store()
+    table = project.table(store)
+    if folds is not None and len(folds) < table.count:
+        logger.warning("only the folds %s are looked at: scores and recipe rest on their cases alone", list(folds))
+    return store, table, range(table.count) if folds is None else folds
+
+
+def _variants(project: Project, counted: Table) -> dict[str, Table]:
+    alone = {name: counted.alone(name) for name in project.segmenters}
+    mixed = {"equal weights": counted.equal()} if len(alone) > 1 else {}
+    ungated = {"without gate": counted.ungated()} if project.gate is not None else {}
+    return {**alone, **mixed, **ungated, "ensemble": counted}
+
+
+def _compare(name: str, part: Table, honest: NDArray[np.float64], config: Tune) -> dict[str, Any]:
+    fitted = cross_fit(part, config)[0]
+    low, high = bootstrap_interval(honest - fitted)
+    return {
+        "what": name,
+        "tuned": float(nan_mean(case_scores(part, choose(part)))),
+        "cross_fitted": float(nan_mean(fitted)),
+        "ensemble_minus": float(nan_mean(honest - fitted)),
+        "low": low,
+        "high": high,
+    }
+
+
+def _is_current(path: Path, inputs: str) -> bool:
+    mark = path.with_suffix(".inputs")
+    return path.is_file() and mark.is_file() and mark.read_text() == inputs
+
+
+def _write_current(frame: pd.DataFrame, path: Path, inputs: str) -> None:
+    path.with_suffix(".inputs").unlink(missing_ok=True)
+    write_text(path, frame.to_csv(index=False))
+    write_text(path.with_suffix(".inputs"), inputs)
 
 
 def _full_scores(
@@ -147,7 +197,7 @@ def _full_scores(
     """Every metric of the tuned recipe on its own scans, and cross-fitted: each scan by the others' recipe."""
     fitted = {case: to_recipe(counted, choice, recipe) for case, choice in choices.items()}
     tallies = {"tuned (on itself)": Tally(store.classes), "cross-fitted": Tally(store.classes)}
-    for scan, given in predictions(project, table, store):
+    for scan, given in predictions(project, table, store, recipe.folds):
         tallies["tuned (on itself)"].add(scan, to_masks(given, recipe)[0])
         tallies["cross-fitted"].add(scan, to_masks(given, fitted[scan.case])[0])
     return {name: tally.row() for name, tally in tallies.items()}

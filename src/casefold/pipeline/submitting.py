@@ -12,12 +12,12 @@ import pandas as pd
 from tqdm import tqdm
 
 from casefold.config.datasets import Dataset, NiftiDataset, UwmgiDataset
-from casefold.core import CasefoldError, DataError, Scan
+from casefold.core import CasefoldError, DataError, Scan, StaleError
 from casefold.ensemble import Recipe, load_recipe
 from casefold.files import hash_file, hash_value, read_json, write_json
 from casefold.infer import Loaded, infer, load_ensemble_models
 from casefold.metrics import dice_by_scan, nan_mean
-from casefold.pipeline.evaluation import recipe_path, tune_step
+from casefold.pipeline.evaluation import evaluation_inputs, recipe_path, tune_step
 from casefold.pipeline.project import FULL, Project
 from casefold.pipeline.steps import pool, train_step
 from casefold.readers import RawScan, nifti
@@ -50,6 +50,7 @@ def submit_step(project: Project, folder: Path | None, out: Path | None, sample:
     if not recipe_path(project).is_file():
         tune_step(project)
     recipe = load_recipe(recipe_path(project))
+    _refuse_stale(project, recipe)
     raws = find(project.dataset, project.raw, "test", folder)
     if not raws and folder is None:
         raws = find(project.dataset, project.raw, "train")[:FALLBACK_SCANS]
@@ -93,8 +94,7 @@ def _task(project: Project, recipe: Recipe, out: Path | None) -> Task:
         train_step(project, [FULL], recipe.members)
         runs = {name: [project.run(name, FULL)] for name in recipe.members}
     else:
-        table = project.table(project.store())
-        runs = {name: [project.run(name, str(fold)) for fold in range(table.count)] for name in recipe.members}
+        runs = {name: [project.run(name, str(fold)) for fold in recipe.folds] for name in recipe.members}
     hashes = {name: [hash_file(run / "weights.safetensors") for run in paths] for name, paths in runs.items()}
     form = project.dataset.model_dump(mode="json", include={"reader", "classes", "spacing_mm"})
     parts = project.out / "submit" / hash_value([asdict(recipe), hashes, form, str(out)])
@@ -103,6 +103,17 @@ def _task(project: Project, recipe: Recipe, out: Path | None) -> Task:
         labels = nifti.label_values(project.dataset, project.raw)
         maps_folder = out or project.out / "label_maps"
     return Task(project.dataset, recipe, runs, parts, project.device, labels, maps_folder)
+
+
+def _refuse_stale(project: Project, recipe: Recipe) -> None:
+    store = project.store()
+    inputs = evaluation_inputs(project, project.table(store), store, recipe.folds)
+    mark = project.out / "scores.inputs"
+    if not mark.is_file() or mark.read_text() != inputs:
+        raise StaleError(
+            f"{recipe_path(project)} was tuned before the ensemble's config, a member's weights, the fold table or the "
+            "data changed; run `tune` again"
+        )
 
 
 def _predict_all(project: Project, task: Task, raws: Sequence[RawScan]) -> list[dict[str, Any]]:

@@ -1,0 +1,217 @@
+"""Fold tables: every case once, groups and scans where they belong, and a leak is refused by name."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import toy
+from pydantic import TypeAdapter
+from toy import ToyScan
+
+from casefold import folds
+from casefold.config.datasets import FoldsConfig, UwmgiDataset
+from casefold.core import ConfigError, DataError, LeakError
+from casefold.folds import FoldTable
+from casefold.store import Store, prepare
+
+CASES = ["case2", "case7", "case10", "case11", "case20", "case31"]
+HOSPITAL = {"case2": "a", "case7": "b", "case10": "a", "case11": "b", "case20": "c", "case31": "c"}
+EVEN = "case2,0\ncase7,1\ncase10,2\ncase11,0\ncase20,1\ncase31,2\n"
+BY_SCAN = (
+    "case2,case2_day0,-1\ncase7,case7_day1,-1\ncase7,case7_day13,0\ncase10,case10_day3,-1\ncase11,case11_day2,-1\n"
+    "case20,case20_day0,-1\ncase20,case20_day5,0\ncase31,case31_day4,-1\n"
+)
+
+
+def config(**fields: Any) -> FoldsConfig:
+    return TypeAdapter(FoldsConfig).validate_python(fields)
+
+
+def read(tmp_path: Path, store: Store, rows: str, head: str = "case,fold", groups: Any = None) -> FoldTable:
+    path = tmp_path / "toy.csv"
+    path.write_text(f"{head}\n{rows}")
+    return folds.read(path, store, groups)
+
+
+def test_every_case_is_held_back_once(toy_store: Store) -> None:
+    table = folds.make(config(kind="case", count=3, seed=2022), toy_store)
+    assert (table.kind, table.count, list(table.fold_of)) == ("case", 3, CASES)
+    held = []
+    for fold in range(3):
+        train, validation = table.split(toy_store, fold)
+        assert sorted(train + validation) == sorted(toy_store.labelled())
+        assert not {toy_store.case_of[name] for name in train} & {toy_store.case_of[name] for name in validation}
+        assert {table.fold(toy_store, name) for name in validation} == {fold}
+        held += validation
+    assert sorted(held) == sorted(toy_store.labelled())
+
+
+def test_classes_are_spread_over_the_folds(tmp_path: Path, toy_config: UwmgiDataset) -> None:
+    """Of six cases of equal length three hold nothing: each of three folds gets one of each sort."""
+    scans = [ToyScan(f"case{n}_day0") for n in range(1, 7)]
+    raw = toy.write_raw(tmp_path / "raw", scans)
+    rows = (raw / "train.csv").read_text().splitlines()
+    emptied = [row.rsplit(",", 1)[0] + "," if row.split("_")[0] in ("case2", "case3", "case6") else row for row in rows]
+    (raw / "train.csv").write_text("\n".join(emptied) + "\n")
+    store = prepare(toy_config, raw, tmp_path / "store")
+    for seed in range(5):
+        table = folds.make(config(kind="case", count=3, seed=seed), store)
+        assert sorted(table.fold_of[case] for case in ("case2", "case3", "case6")) == [0, 1, 2]
+        assert sorted(table.fold_of[case] for case in ("case1", "case4", "case5")) == [0, 1, 2]
+
+
+def test_the_seed_alone_makes_the_table(toy_store: Store) -> None:
+    tables = [folds.make(config(kind="case", count=3, seed=seed), toy_store) for seed in (0, 0, 1)]
+    assert tables[0] == tables[1] and tables[0].hash == tables[1].hash
+    assert tables[0].fold_of != tables[2].fold_of and tables[0].hash != tables[2].hash
+
+
+def test_the_hash_is_of_the_split_not_of_the_order() -> None:
+    table = FoldTable("case", {"case2": 0, "case7": 1})
+    assert table.hash == FoldTable("case", {"case7": 1, "case2": 0}).hash
+    assert table.hash != FoldTable("case", {"case2": 1, "case7": 0}).hash
+    assert table.hash != FoldTable("time", {"case2": 0, "case7": 1}).hash
+
+
+def test_too_few_cases_are_refused(toy_store: Store) -> None:
+    with pytest.raises(ConfigError, match="7 folds want at least as many groups; there are 6"):
+        folds.make(config(kind="case", count=7), toy_store)
+    group = config(kind="group", file="g.csv", column="hospital", count=4)
+    with pytest.raises(ConfigError, match="4 folds want at least as many groups; there are 3"):
+        folds.make(group, toy_store, HOSPITAL)
+
+
+def test_groups_stay_together(toy_store: Store) -> None:
+    group = config(kind="group", file="g.csv", column="hospital", count=3)
+    table = folds.make(group, toy_store, HOSPITAL)
+    folds_of_group = {name: {table.fold_of[case] for case in CASES if HOSPITAL[case] == name} for name in "abc"}
+    assert sorted(fold for (fold,) in folds_of_group.values()) == [0, 1, 2]
+    with pytest.raises(DataError, match=r"2 cases have no group, the first are \['case2', 'case10'\]"):
+        folds.make(group, toy_store, {case: name for case, name in HOSPITAL.items() if name != "a"})
+
+
+def test_time_holds_back_the_last_scan_of_each_case(toy_store: Store, tmp_path: Path) -> None:
+    table = folds.make(config(kind="time"), toy_store)
+    assert table.kind == "time" and table.count == 1
+    assert table.split(toy_store, 0) == (
+        ["case2_day0", "case7_day1", "case10_day3", "case11_day2", "case20_day0", "case31_day4"],
+        ["case7_day13", "case20_day5"],
+    )
+    folds.write(table, toy_store, tmp_path / "toy.csv")
+    assert (tmp_path / "toy.csv").read_text() == "case,scan,fold\n" + BY_SCAN
+    assert folds.read(tmp_path / "toy.csv", toy_store) == table
+
+
+def test_time_wants_a_case_with_two_scans(tmp_path: Path, toy_config: UwmgiDataset) -> None:
+    raw = toy.write_raw(tmp_path / "raw", [ToyScan("case1_day0"), ToyScan("case2_day0")])
+    store = prepare(toy_config, raw, tmp_path / "store")
+    with pytest.raises(ConfigError, match="hold back the last scan of each case, but no case here has two scans"):
+        folds.make(config(kind="time"), store)
+
+
+def test_unlabelled_scans_are_in_no_table(tmp_path: Path, toy_config: UwmgiDataset) -> None:
+    raw = toy.write_raw(tmp_path / "raw", [*toy.SCANS, *toy.UNLABELLED])
+    store = prepare(toy_config, raw, tmp_path / "store")
+    table = folds.make(config(kind="case", count=3), store)
+    assert list(table.fold_of) == CASES
+    train, held = table.split(store, 0)
+    assert sorted(train + held) == sorted(scan.name for scan in toy.SCANS)
+
+
+def test_a_written_table_reads_back_equal(toy_store: Store, tmp_path: Path) -> None:
+    table = folds.make(config(kind="case", count=3), toy_store)
+    folds.write(table, toy_store, tmp_path / "toy.csv")
+    assert (tmp_path / "toy.csv").read_text().splitlines()[0] == "case,fold"
+    assert folds.read(tmp_path / "toy.csv", toy_store) == table
+
+
+def test_a_given_table_is_taken_as_it_is(toy_store: Store, tmp_path: Path) -> None:
+    table = read(tmp_path, toy_store, EVEN)
+    assert table.fold_of == {"case2": 0, "case7": 1, "case10": 2, "case11": 0, "case20": 1, "case31": 2}
+    assert table.split(toy_store, 1)[1] == ["case7_day1", "case7_day13", "case20_day0", "case20_day5"]
+
+
+@pytest.mark.parametrize("fold", [-1, 3])
+def test_a_fold_beyond_the_table_is_refused(toy_store: Store, tmp_path: Path, fold: int) -> None:
+    with pytest.raises(ConfigError, match=rf"there is no fold {fold}: the table has folds 0 to 2"):
+        read(tmp_path, toy_store, EVEN).split(toy_store, fold)
+
+
+def test_a_case_in_two_folds_is_a_leak(toy_store: Store, tmp_path: Path) -> None:
+    with pytest.raises(LeakError, match=r"toy\.csv: case case7 is in more than one fold"):
+        read(tmp_path, toy_store, EVEN + "case7,2\n")
+    with pytest.raises(DataError, match=r"toy\.csv: case case7 stands more than once"):
+        read(tmp_path, toy_store, EVEN + "case7,1\n")
+
+
+def test_a_scan_twice_under_time_is_refused(toy_store: Store, tmp_path: Path) -> None:
+    head = "case,scan,fold"
+    with pytest.raises(LeakError, match=r"toy\.csv: scan case7_day1 is in more than one fold"):
+        read(tmp_path, toy_store, BY_SCAN + "case7,case7_day1,0\n", head)
+    with pytest.raises(DataError, match=r"toy\.csv: scan case7_day1 stands more than once"):
+        read(tmp_path, toy_store, BY_SCAN + "case7,case7_day1,-1\n", head)
+    with pytest.raises(DataError, match=r"toy\.csv: scan case7_day1 is of case case7, not of case case2"):
+        read(tmp_path, toy_store, BY_SCAN.replace("case7,case7_day1", "case2,case7_day1"), head)
+
+
+def test_a_group_in_two_folds_is_a_leak(toy_store: Store, tmp_path: Path) -> None:
+    apart = {"case2": "a", "case11": "a", "case7": "b", "case20": "b", "case10": "c", "case31": "c"}
+    assert read(tmp_path, toy_store, EVEN, groups=apart).count == 3
+    with pytest.raises(LeakError, match=r"group a: \['case10', 'case2'\] are in folds \[0, 2\]; keep them in one"):
+        read(tmp_path, toy_store, EVEN, groups=HOSPITAL)
+    with pytest.raises(DataError, match=r"1 cases have no group, the first are \['case31'\]"):
+        read(tmp_path, toy_store, EVEN, groups={case: case for case in CASES[:-1]})
+
+
+def test_the_same_image_under_two_cases_is_a_leak(tmp_path: Path, toy_config: UwmgiDataset) -> None:
+    """case99 is case2 under another name: each alone looks clean."""
+    raw = toy.write_raw(tmp_path / "raw", [*toy.SCANS, ToyScan("case99_day0")])
+    source, copy = (raw / "train" / case / f"{case}_day0" / "scans" for case in ("case2", "case99"))
+    shutil.rmtree(copy)
+    shutil.copytree(source, copy)
+    store = prepare(toy_config, raw, tmp_path / "store")
+    message = r"the same image stands in two folds, as \w+: \['case2', 'case99'\] are in folds \[0, 1\]"
+    with pytest.raises(LeakError, match=message):
+        read(tmp_path, store, EVEN + "case99,1\n")
+    assert read(tmp_path, store, EVEN + "case99,0\n").fold_of["case99"] == 0
+
+
+def test_a_planted_case_in_the_store_is_refused(tmp_path: Path, toy_config: UwmgiDataset) -> None:
+    store = prepare(toy_config, toy.write_raw(tmp_path / "raw"), tmp_path / "store")
+    record = tmp_path / "store" / "scans" / "case7_day1" / "scan.json"
+    record.write_text(record.read_text().replace('"case": "case7"', '"case": "case2"'))
+    with pytest.raises(DataError, match="scan case7_day1 belongs to case case7 by the index, but its folder says"):
+        read(tmp_path, store, EVEN)
+
+
+@pytest.mark.parametrize(
+    ("rows", "head", "message"),
+    [
+        (EVEN.replace("case7,1\n", ""), "case,fold", r"missing \['case7'\], unknown \[\]"),
+        (EVEN + "case8,0\n", "case,fold", r"missing \[\], unknown \['case8'\]"),
+        (EVEN.replace("case7,", "case07,"), "case,fold", r"missing \['case7'\], unknown \['case07'\]"),
+        (EVEN.replace(",1", ",3"), "case,fold", r"numbered 0, 1, 2 \.\.\. without a gap, but are \[0, 2, 3\]"),
+        (EVEN.replace(",1", ",-1"), "case,fold", r"without a gap, but are \[-1, 0, 2\]"),
+        (BY_SCAN.replace(",0\n", ",-1\n"), "case,scan,fold", r"without a gap, but are \[-1\]"),
+        (EVEN.replace(",1", ",0.5"), "case,fold", r"every fold should be a whole number, the column holds \[0\.  0\.5"),
+        (EVEN.replace(",1", ","), "case,fold", "every fold should be a whole number"),
+        ("", "case,fold", "every fold should be a whole number"),
+        (EVEN, "fold,case", r"columns case,fold or case,scan,fold, but has \['fold', 'case'\]"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_refused(
+    toy_store: Store, tmp_path: Path, rows: str, head: str, message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        read(tmp_path, toy_store, rows, head)
+
+
+def test_no_table_no_folds(toy_store: Store, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no fold table .*toy\.csv; `folds` makes it"):
+        folds.read(tmp_path / "toy.csv", toy_store)
+
+
+def test_names_are_sorted_as_people_count() -> None:
+    names = ["case10", "case2", "case2_day13", "case2_day7", "a"]
+    assert sorted(names, key=folds.natural_key) == ["a", "case2", "case2_day7", "case2_day13", "case10"]

@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import toy
 from pydantic import TypeAdapter
-from toy import ToyScan
 
+import toy
 from casefold import folds
 from casefold.config.datasets import FoldsConfig, UwmgiDataset
 from casefold.core import ConfigError, DataError, LeakError
 from casefold.folds import FoldTable
 from casefold.store import Store, prepare
+from toy import ToyScan
 
 CASES = ["case2", "case7", "case10", "case11", "case20", "case31"]
 HOSPITAL = {"case2": "a", "case7": "b", "case10": "a", "case11": "b", "case20": "c", "case31": "c"}

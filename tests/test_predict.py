@@ -100,28 +100,27 @@ def test_nets_are_averaged_as_logits_where_the_config_says_so() -> None:
 
 def test_softmax_takes_the_background_off() -> None:
     config, scan = one_row(1, model={"activation": "softmax"})
-    nets = [Given(np.log(np.array(shares, np.float32)).reshape(3, 1, 1)) for shares in ((2, 6, 2), (4, 2, 4))]
+    nets = [Given(np.log(np.array(shares, np.float32)).reshape(3, 1, 1)) for shares in ((2, 6, 2), (2, 2, 6))]
     alone = run(config, nets[0], scan=scan, classes=("a", "b"))
     both = run(config, *nets, scan=scan, classes=("a", "b"))
     assert alone.maps is not None and both.maps is not None
     assert alone.maps.ravel().tolist() == [153, 51]  # 0.6 and 0.2
-    assert both.maps.ravel().tolist() == [102, 76]  # 0.4 and 0.3 * 255 = 76.5, which float32 has a hair below
+    assert both.maps.ravel().tolist() == [102, 102]  # 0.4 of each
 
 
 @pytest.mark.parametrize(
     ("flips", "answer"),
     [
-        ((), [[51, 153], [204, 102]]),
+        ((), [[51, 153], [153, 153]]),
         (("x",), [[102, 102], [153, 153]]),
-        (("y",), [[128, 128], [128, 128]]),
-        (("xy",), [[76, 178], [178, 76]]),
+        (("y",), [[102, 153], [102, 153]]),
+        (("xy",), [[102, 153], [153, 102]]),
     ],
     ids=str,
 )
 def test_a_flipped_answer_is_flipped_back(flips: tuple[str, ...], answer: list[list[int]]) -> None:
     config = seg25d(data={"size": (2, 2)}, predict={"flips": flips})
-    found = rows(run(config, given([[0.2, 0.6], [0.8, 0.4]]), scan=ramp_scan((1, 2, 2))))
-    np.testing.assert_allclose(found, answer, atol=1 if flips in (("y",), ("xy",)) else 0)  # halves: 127.5, 76.5
+    assert rows(run(config, given([[0.2, 0.6], [0.6, 0.6]]), scan=ramp_scan((1, 2, 2)))) == answer
 
 
 FLIPS_2D, FLIPS_3D = ("x", "y", "xy"), ("x", "y", "z", "xy", "xz", "yz", "xyz")
@@ -179,17 +178,16 @@ def test_padding_is_cut_off() -> None:
 
 
 def test_one_presence_of_any_class_stands_for_every_class() -> None:
-    nets = [Given(None, logit([p])) for p in (0.2, 0.4)]
+    nets = [Given(None, logit([p])) for p in (0.2, 0.6)]
     found = run(cls(predict={"flips": ("x",)}), *nets, classes=("a", "b"))
     assert found.maps is None and found.presence is not None
-    assert found.presence.tolist() == [[76, 76, 76], [76, 76, 76]]  # 0.3 * 255 = 76.5, which float32 has a hair below
+    assert found.presence.tolist() == [[102, 102, 102], [102, 102, 102]]
 
 
-@pytest.mark.parametrize("value", [math.nan])
 @pytest.mark.parametrize("config", [seg25d(data={"size": (1, 1)}), seg3d()], ids=["seg25d", "seg3d"])
-def test_a_net_that_diverged_is_refused(config: Any, value: float) -> None:
+def test_a_net_that_diverged_is_refused(config: Any) -> None:
     with pytest.raises(DataError, match=r"probabilities should lie in 0\.\.1, but span nan to nan; a network that div"):
-        run(config, Brightness(value), scan=ramp_scan((1, 1, 1)))
+        run(config, Brightness(math.nan), scan=ramp_scan((1, 1, 1)))
 
 
 def test_a_scan_without_statistics_is_refused() -> None:

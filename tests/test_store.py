@@ -8,9 +8,8 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-import toy
-from toy import ToyScan
 
+import toy
 from casefold import store as store_module
 from casefold.config.datasets import UwmgiDataset
 from casefold.core import DataError, Grid, Scan
@@ -18,6 +17,7 @@ from casefold.files import read_json, write_json
 from casefold.intensity import scan_statistics
 from casefold.readers import RawScan
 from casefold.store import Store, prepare
+from toy import ToyScan
 
 FEW = (ToyScan("case2_day0"), ToyScan("case7_day1", slices=6), ToyScan("case7_day13"), ToyScan("case10_day3"))
 UNLABELLED = ToyScan("case11_day0", slices=6, labelled=False)
@@ -253,5 +253,5 @@ def test_a_scan_in_the_folder_of_another_case_is_refused(raw: Path, tmp_path: Pa
 
 
 def test_no_raw_scans_are_an_error(tmp_path: Path, toy_config: UwmgiDataset) -> None:
-    with pytest.raises(DataError, match="no folder .*raw/train; wanted one that holds"):
+    with pytest.raises(DataError, match=r"no folder .*raw/train; wanted one that holds"):
         prepare(toy_config, tmp_path / "raw", tmp_path / "store")

@@ -1,5 +1,7 @@
 """Members small enough for any test: one experiment of each kind, and nets whose answer can be worked out."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,9 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from casefold.config.experiments import Cls, Seg3d, Seg25d
-from casefold.core import Grid, Scan
+from casefold.core import Grid, Prediction, Scan
+from casefold.files import hash_file
+from casefold.folds import FoldTable
 from casefold.intensity import scan_statistics
 from casefold.models.build import Outputs, PaddedNet
+from casefold.models.weights import WeightsInfo, save_weights
+from casefold.oof import write_prediction
+from casefold.store import Store
 
 ENCODER = "test_efficientnet"  # timm's own for tests
 TRAIN = {"epochs": 1, "batch_size": 4, "precision": "fp32"}
@@ -104,3 +111,32 @@ class Brightness(nn.Module):
 def padded(net: nn.Module, axes: int) -> PaddedNet:
     """A made-up net in the wrapper that every member's net has."""
     return PaddedNet(net, (1,) * axes, lambda outputs: outputs)
+
+
+def write_weights(run: Path, store: Store, table: FoldTable, number: int, **changes: Any) -> WeightsInfo:
+    """Write the weights file of a fold, whose header is as training would write it but for the changes."""
+    train, _ = table.split(store, number)
+    scans = tuple(train) if table.kind == "time" else ()
+    cases = tuple(dict.fromkeys(store.case_of[name] for name in train))
+    info = replace(WeightsInfo("toy_2d", str(number), "", 1, store.classes, cases, scans), **changes)
+    save_weights({"weight": torch.tensor([float(number)])}, info, run / "weights.safetensors")
+    return info
+
+
+def write_oof(member: Path, store: Store, table: FoldTable, **changes: Any) -> Path:
+    """Write weights and OOF files for every fold of a member, as training would; each map is full of its fold + 1."""
+    for fold in range(table.count):
+        run = member / f"fold{fold}"
+        write_weights(run, store, table, fold, **changes)
+        for name in table.split(store, fold)[1]:
+            write_prediction(oof_prediction(run, store, name, fold), run / "oof" / f"{name}.npz")
+    return member
+
+
+def oof_prediction(run: Path, store: Store, scan: str, number: int, **changes: Any) -> Prediction:
+    """A scan's prediction by the weights of a fold."""
+    shape = store.scan(scan).grid.shape
+    maps = np.full((len(store.classes), *shape), number + 1, np.uint8)
+    weights_hash = hash_file(run / "weights.safetensors")
+    made = Prediction(store.case_of[scan], scan, store.classes, shape, "toy_2d", str(number), maps, None, "", weights_hash)
+    return replace(made, **changes)

@@ -1,7 +1,9 @@
 """Out-of-fold predictions on disk, a file a scan; read back only where none is missing, doubled or tainted."""
 
 import json
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -41,11 +43,12 @@ def read_prediction(path: Path) -> Prediction:
 
 def refuse_seen(info: WeightsInfo, store: Store, scan: str, kind: str) -> None:
     """Raise LeakError, naming case and weights, where weights have learnt from what they are to predict for OOF."""
-    what, seen = (scan, info.seen_scans) if kind == "time" else (store.case_of[scan], info.seen_cases)
+    by_scan = kind == "time" and bool(info.seen_scans)  # weights from another kind of table know only their cases
+    what, seen = (scan, info.seen_scans) if by_scan else (store.case_of[scan], info.seen_cases)
     if info.fold == "full" or what in seen:
         raise LeakError(
             f"OOF for scan {scan}: the weights of {info.member} fold {info.fold} have seen "
-            f"{'scan' if kind == 'time' else 'case'} {what}; a score on it would flatter"
+            f"{'scan' if by_scan else 'case'} {what}; a score on it would flatter"
         )
 
 
@@ -56,6 +59,7 @@ def join(member: Path, table: FoldTable, store: Store, folds: Sequence[int] | No
     StaleError where file and weights do not belong together; DataError for a missing or doubled scan.
     """
     found: dict[str, Path] = {}
+    labelled = store.labelled()
     folds = range(table.count) if folds is None else folds
     for fold in folds:
         run = member / f"fold{fold}"
@@ -65,8 +69,8 @@ def join(member: Path, table: FoldTable, store: Store, folds: Sequence[int] | No
         for path in sorted((run / "oof").glob("*.npz")):
             header = read_header(path)
             scan = header["scan"]
-            if scan not in store.case_of:
-                raise DataError(f"{path} is of scan {scan}, which the store {store.root} does not hold")
+            if scan not in labelled:
+                raise DataError(f"{path} is of scan {scan}, which the store {store.root} does not hold with labels")
             if header["fold"] != str(fold) or table.fold(store, scan) != fold:
                 raise LeakError(
                     f"{path}: scan {scan} is held back in fold {table.fold(store, scan)}, "
@@ -78,15 +82,17 @@ def join(member: Path, table: FoldTable, store: Store, folds: Sequence[int] | No
             if scan in found:
                 raise DataError(f"scan {scan} has two OOF files: {found[scan]} and {path}")
             found[scan] = path
-    wanted = [name for name in store.labelled() if table.fold(store, name) in folds]
+    wanted = [name for name in labelled if table.fold(store, name) in folds]
     missing = [name for name in wanted if name not in found]
     if missing:
         raise DataError(f"{member} has no OOF for {len(missing)} scans, the first are {missing[:5]}; train their folds")
     return {name: found[name] for name in wanted}
 
 
-def _open(path: Path) -> Any:
+@contextmanager
+def _open(path: Path) -> Iterator[Any]:
     try:
-        return np.load(path)
-    except (OSError, ValueError, EOFError, BadZipFile) as e:
+        with np.load(path) as content:
+            yield content
+    except (OSError, ValueError, EOFError, KeyError, TypeError, BadZipFile, zlib.error) as e:
         raise DataError(f"prediction {path} can't be read ({type(e).__name__}: {e}); make it again") from e

@@ -17,7 +17,7 @@ from casefold.core import DataError, Grid, Scan, nearest_word, unpack_masks
 from casefold.files import atomic, hash_bytes, hash_value, read_json, write_json, write_text
 from casefold.intensity import scan_statistics
 from casefold.readers import RawScan
-from casefold.readers.table import dropped, find, load
+from casefold.readers.table import find, load
 
 logger = logging.getLogger(__name__)
 LAYOUT = 1
@@ -79,8 +79,6 @@ def prepare(
     raws = find(config, raw_root, "train")
     if not raws:
         raise DataError(f"no scans below {raw_root}; check `root` in the data set's config and CASEFOLD_DATA")
-    for name, slices in dropped(config, raw_root).items():
-        logger.info("dropped %s: %d slices", name, slices)
     form = hash_value([LAYOUT, config.model_dump(mode="json", include={"reader", "classes", "spacing_mm"})])
     waiting = [raw for raw in raws if not _is_current(raw, store_root, form)]
     if waiting:

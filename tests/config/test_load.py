@@ -100,6 +100,14 @@ def test_all_faults_are_told_at_once_with_place_and_nearest_word(tmp_path: Path)
             "kind: seg3d\nname: a\ntrain: {epochs: 1}\n",
             ["the whole: data.patch: whole scans differ in size; give a patch, or train.batch_size 1"],
         ),
+        (SMALL.replace("epochs: 1", "epochs: 1, lr: [1]"), ["train.lr: Input should be a valid number"]),
+        (
+            "kind: seg3d\nname: a\ntrain: {epochs: 1}\ndata: {patch: [8, 8], zoom: [1, 0.5, half]}\n",
+            [
+                "data.patch.2: is missing",
+                "data.zoom.2: Input should be a valid number, unable to parse string as a number; came 'half'",
+            ],
+        ),
         (
             "reader: dicm\nroot: x\nclasses: [a]\n",
             ["reader: allowed: uwmgi, phantom, nifti; came 'dicm'"],

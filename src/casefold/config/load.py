@@ -155,7 +155,7 @@ def _place(fault: Any, content: dict[str, Any]) -> list[str]:
     place: list[str] = []
     value: Any = content
     for part in fault["loc"]:
-        if (isinstance(value, dict) and part in value) or (isinstance(value, list) and isinstance(part, int)):
+        if part in (value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()):
             place.append(str(part))
             value = value[part]
     if fault["type"] == "missing":

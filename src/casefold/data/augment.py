@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -68,9 +67,9 @@ SLICE_PIPELINES: dict[str, Callable[[], list[A.BasicTransform]]] = {
 }
 
 
-def slice_pipeline(name: str) -> A.Compose | None:
-    """The albumentations pipeline of that name, None for `none`."""
-    steps = SLICE_PIPELINES[name]()
+def slice_pipeline(name: str, square: bool = True) -> A.Compose | None:
+    """The albumentations pipeline of that name, None for `none`; planes that are not square get no quarter turn."""
+    steps = [step for step in SLICE_PIPELINES[name]() if square or not isinstance(step, A.RandomRotate90)]
     return A.Compose(steps) if steps else None
 
 
@@ -152,5 +151,6 @@ def augment_patch(pipeline: Any | None, unit: Tensor, targets: Tensor, key: Key)
         return unit, targets
     pipeline.set_random_state(seed=seed_of(key))
     done = pipeline({"image": unit, "targets": targets})
-    image: Tensor = done["image"].clamp(0, 1)
-    return image.contiguous(), torch.as_tensor(done["targets"]).round().contiguous()
+    # plain tensors: MONAI's own kind would follow through collation and every loss
+    image, moved = (done[name].as_subclass(Tensor) for name in ("image", "targets"))
+    return image.clamp(0, 1).contiguous(), moved.round().contiguous()

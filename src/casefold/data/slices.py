@@ -70,7 +70,7 @@ class SliceDataset(Dataset[dict[str, Any]]):
         rows = store.slices[store.slices["scan"].isin(scans)]
         self.items: list[tuple[str, int]] = list(zip(rows["scan"], rows["z"].tolist(), strict=True))
         self.positive = (rows[list(store.classes)] > 0).any(axis=1).to_numpy()
-        self.pipeline = slice_pipeline(augment)
+        self.pipeline = slice_pipeline(augment, square=data.size[0] == data.size[1])
 
     def __len__(self) -> int:
         return len(self.items)

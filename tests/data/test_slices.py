@@ -1,0 +1,162 @@
+"""Windows of slices: which channel is which slice, and maps that come back to where they were."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import toy
+from casefold.config.experiments import SliceData
+from casefold.core import DataError, Grid, Scan
+from casefold.data.slices import SliceDataset, fit_planes, slice_input, slice_window, to_grid
+from casefold.intensity import scan_statistics
+from casefold.store import Store
+
+SHAPE = (5, 4, 6)
+FULL = {"name": "percentile", "low": 0, "high": 100}
+
+
+def stepped(modalities: int = 1) -> Scan:
+    """Slice z of modality m holds the value z + 10 m alone; the whole span of a modality is 4."""
+    steps = np.arange(5) + 10 * np.arange(modalities)[:, None]
+    image = np.broadcast_to(steps[:, :, None, None], (modalities, *SHAPE)).astype(np.uint16)
+    names = tuple(f"case1_day0_slice_{z:04d}" for z in range(1, 6))
+    return Scan("case1", "case1_day0", image, Grid(SHAPE), ("a",), names, statistics=scan_statistics(image))
+
+
+def data(**changes: Any) -> SliceData:
+    return SliceData(**{"window": (0,), "size": SHAPE[1:], "fit": "pad", "normalize": FULL, **changes})
+
+
+@pytest.mark.parametrize(
+    ("window", "z", "planes"),
+    [
+        ((0,), 2, [2]),
+        ((-1, 0, 1), 2, [1, 2, 3]),
+        ((1, 0, -1), 2, [3, 2, 1]),
+        ((-1, 0, 1), 0, [0, 0, 1]),
+        ((-1, 0, 1), 4, [3, 4, 4]),
+        ((-4, -2, 0, 2, 4), 1, [0, 0, 1, 3, 4]),
+        ((-9, 0, 9), 3, [0, 3, 4]),
+    ],
+)
+def test_channels_are_the_slices_of_the_window_and_the_ends_repeat(
+    window: tuple[int, ...], z: int, planes: list[int]
+) -> None:
+    unit = slice_window(stepped(), z, data(window=window))
+    assert unit.shape == (len(window), 4, 6) and unit.dtype == np.float32
+    assert (unit[:, 0, 0] * 4).tolist() == planes
+    seen = slice_input(stepped(), z, data(window=window))
+    assert seen.dtype == torch.float32 and seen[:, 3, 5].tolist() == [plane / 2 - 1 for plane in planes]
+
+
+def test_all_modalities_of_an_offset_stand_together() -> None:
+    scan = stepped(modalities=2)
+    scan.image[1] = 14 - scan.image[0]  # the second modality runs backwards, 14 to 10
+    unit = slice_window(scan, 1, data(window=(-1, 0, 1)))
+    assert (unit[:, 0, 0] * 4).tolist() == [0, 4, 1, 3, 2, 2]
+
+
+def test_padding_is_at_the_far_ends_and_comes_off_exactly() -> None:
+    planes = torch.rand(3, 4, 6)
+    fitted = fit_planes(planes, data(size=(8, 7)), "case1_day0")
+    assert fitted.shape == (3, 8, 7)
+    assert torch.equal(fitted[:, :4, :6], planes)
+    assert fitted[:, 4:].abs().sum() == 0 and fitted[:, :, 6:].abs().sum() == 0
+    assert torch.equal(to_grid(fitted[None], data(size=(8, 7)), (4, 6))[0], planes)
+
+
+def test_a_slice_of_the_right_size_is_not_touched() -> None:
+    planes = torch.rand(3, 4, 6)
+    for fit in ("pad", "resize"):
+        assert fit_planes(planes, data(fit=fit), "case1_day0") is planes
+        assert torch.equal(to_grid(planes[None], data(fit=fit), (4, 6))[0], planes)
+
+
+def test_resizing_is_linear_between_pixel_centres() -> None:
+    ramp = torch.arange(8.0).expand(1, 4, 8)
+    fitted = fit_planes(ramp, data(fit="resize", size=(4, 16)), "case1_day0")
+    # output centre i lies at (i + 0.5) / 2 - 0.5 of the input, clamped to its first and last
+    wanted = [min(max((i + 0.5) / 2 - 0.5, 0), 7) for i in range(16)]
+    np.testing.assert_allclose(fitted[0, 0], wanted, atol=1e-6)
+
+
+def test_resized_maps_come_back_to_the_grid_within_0_and_1() -> None:
+    y, x = torch.meshgrid(torch.linspace(0, 1, 28), torch.linspace(0, 1, 36), indexing="ij")
+    maps = torch.stack([y, x])[None]
+    config = data(fit="resize", size=(64, 64))
+    there = fit_planes(maps[0], config, "case1_day0")[None]
+    assert there.shape == (1, 2, 64, 64)
+    back = to_grid(there, config, (28, 36))
+    assert back.shape == maps.shape and 0 <= back.min() and back.max() <= 1
+    np.testing.assert_allclose(back, maps, atol=0.02)
+    assert to_grid(torch.full((1, 1, 64, 64), 1.5), config, (28, 36)).max() == 1
+
+
+def test_a_slice_larger_than_the_size_can_not_be_padded() -> None:
+    message = (
+        r"case1_day0 has slices of \(4, 6\), larger than data\.size \(8, 5\); raise data\.size or write data\.fit: res"
+    )
+    with pytest.raises(DataError, match=message):
+        slice_window(stepped(), 0, data(size=(8, 5)))
+    assert slice_window(stepped(), 0, data(size=(8, 5), fit="resize")).shape == (1, 8, 5)
+
+
+def test_items_hold_image_masks_and_presence(toy_store: Store) -> None:
+    config = SliceData(window=(-1, 0, 1), size=(32, 40), fit="pad")
+    items = SliceDataset(toy_store, ["case10_day3", "case31_day4"], config, "none", seed=0)
+    assert len(items) == 6 + 8 and items.items[6] == ("case31_day4", 0)
+    assert items.positive.tolist() == [False, True, True, True, True, False] + [False] + [True] * 4 + [False] * 3
+    item = items[0, 3]
+    _, masks = toy.draw(toy.SCANS[3])
+    assert {key: tuple(item[key].shape) for key in ("image", "maps", "presence", "keep")} == {
+        "image": (3, 32, 40), "maps": (2, 32, 40), "presence": (2,), "keep": (1, 32, 40),
+    }  # fmt: skip
+    assert all(item[key].dtype == torch.float32 for key in ("image", "maps", "presence", "keep"))
+    np.testing.assert_array_equal(item["maps"][:, :28, :36], masks[:, 3])
+    assert item["maps"].sum() == 113 + 81 and item["keep"].min() == 1
+    assert item["name"] == "case10_day3/3"
+    assert torch.equal(item["image"], slice_input(toy_store.scan("case10_day3"), 3, config))
+    assert [items[0, z]["presence"].tolist() for z in range(6)] == [[0, 0], [1, 0], [1, 0], [1, 1], [0, 1], [0, 0]]
+
+
+def test_augmentation_is_drawn_from_epoch_and_index_alone(toy_store: Store) -> None:
+    config = SliceData(size=(32, 40), fit="pad")
+    first, second = (SliceDataset(toy_store, ["case10_day3"], config, "heavy", seed=0) for _ in range(2))
+    keys = [(epoch, index) for epoch in range(3) for index in range(6)]
+    there = {key: first[key] for key in keys}
+    back = {key: second[key] for key in reversed(keys)}
+    for key in keys:
+        assert torch.equal(there[key]["image"], back[key]["image"])
+        assert torch.equal(there[key]["maps"], back[key]["maps"])
+        assert set(there[key]["maps"].unique().tolist()) <= {0.0, 1.0}
+        assert there[key]["maps"].shape == (2, 32, 40)  # no quarter turn
+    assert not torch.equal(there[0, 3]["image"], there[1, 3]["image"])
+    other = SliceDataset(toy_store, ["case10_day3"], config, "heavy", seed=1)
+    assert not torch.equal(other[0, 3]["image"], there[0, 3]["image"])
+
+
+def test_ignored_voxels_are_not_kept_and_move_with_the_image(toy_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    scan = toy_store.scan("case10_day3")
+    ignore = np.zeros(scan.grid.shape, bool)
+    ignore[3, :, :9] = True
+    marked = {"case10_day3": replace(scan, ignore=ignore)}
+    monkeypatch.setattr(toy_store, "_open", marked)
+    items = SliceDataset(toy_store, ["case10_day3"], SliceData(size=(28, 36)), "none", seed=0)
+    keep = items[0, 3]["keep"][0]
+    assert keep[:, :9].sum() == 0 and keep[:, 9:].min() == 1
+    assert items[0, 2]["keep"].min() == 1
+    flipped = SliceDataset(toy_store, ["case10_day3"], SliceData(size=(28, 36)), "light", seed=0)
+    shares = [float((1 - flipped[epoch, 3]["keep"]).mean()) for epoch in range(8)]
+    assert len({round(share, 4) for share in shares}) > 2  # shifted with the picture
+    assert all(0.05 < share <= 0.45 for share in shares)
+
+
+def test_an_unlabelled_scan_can_not_train(toy_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    bare = replace(toy_store.scan("case10_day3"), masks=None)
+    monkeypatch.setattr(toy_store, "_open", {"case10_day3": bare})
+    items = SliceDataset(toy_store, ["case10_day3"], SliceData(size=(28, 36)), "none", seed=0)
+    with pytest.raises(DataError, match="scan case10_day3 has no labels, so it can't train"):
+        items[0, 0]

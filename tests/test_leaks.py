@@ -7,14 +7,14 @@ from pathlib import Path
 
 import cv2
 import pytest
-import toy
-from toy_members import oof_prediction, write_oof, write_weights
 
+import toy
 from casefold.config.datasets import TimeFolds, UwmgiDataset
 from casefold.core import DataError, LeakError, StaleError
 from casefold.folds import FoldTable, make, read, write
 from casefold.oof import join, write_prediction
 from casefold.store import Store, prepare
+from toy_members import oof_prediction, write_oof, write_weights
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_a_group_in_two_folds(path: Path, toy_store: Store, toy_table: FoldTable
 def test_a_scan_whose_folder_belongs_to_another_case(path: Path, store: Store) -> None:
     record = store.root / "scans" / "case7_day1" / "scan.json"
     record.write_text(json.dumps(json.loads(record.read_text()) | {"case": "case2"}))
-    with pytest.raises(DataError, match="scan case7_day1 belongs to case case7 by the index, but .* of case case2"):
+    with pytest.raises(DataError, match=r"scan case7_day1 belongs to case case7 by the index, but .* of case case2"):
         read(path, store)
 
 
@@ -73,7 +73,9 @@ def test_a_scan_put_in_the_place_of_another_cases(path: Path, store: Store) -> N
     scans = store.root / "scans"
     shutil.rmtree(scans / "case7_day1")
     shutil.copytree(scans / "case2_day0", scans / "case7_day1")
-    with pytest.raises(DataError, match=r"scan case7_day1 belongs .* says scan case2_day0 of case case2; run `prepare`"):
+    with pytest.raises(
+        DataError, match=r"scan case7_day1 belongs .* says scan case2_day0 of case case2; run `prepare`"
+    ):
         read(path, store)
 
 
@@ -88,7 +90,9 @@ def test_the_same_image_under_two_cases(
         cv2.imwrite(str(target), cv2.imread(str(source), cv2.IMREAD_UNCHANGED))
     store = prepare(toy_config, raw, tmp_path / "store")
     pair = sorted(["case2", twin])
-    with pytest.raises(LeakError, match=rf"the same image stands in two folds, as \w+: \['{pair[0]}', '{pair[1]}'\] are"):
+    with pytest.raises(
+        LeakError, match=rf"the same image stands in two folds, as \w+: \['{pair[0]}', '{pair[1]}'\] are"
+    ):
         read(path, store)
 
 
@@ -111,7 +115,9 @@ def test_a_prediction_of_another_fold(member: Path, toy_store: Store, toy_table:
     made = oof_prediction(member / "fold1", toy_store, name, 1)
     (member / "fold0" / "oof" / f"{name}.npz").unlink()
     write_prediction(made, member / "fold1" / "oof" / f"{name}.npz")
-    with pytest.raises(LeakError, match=f"scan {name} is held back in fold 0, but was predicted by fold 1 and lies unde"):
+    with pytest.raises(
+        LeakError, match=f"scan {name} is held back in fold 0, but was predicted by fold 1 and lies unde"
+    ):
         join(member, toy_table, toy_store)
 
 
@@ -121,7 +127,9 @@ def test_a_prediction_of_another_fold_put_where_its_own_should_be(
     name = toy_table.split(toy_store, 0)[1][0]
     made = oof_prediction(member / "fold1", toy_store, name, 1)
     write_prediction(made, member / "fold0" / "oof" / f"{name}.npz")
-    with pytest.raises(LeakError, match=f"scan {name} is held back in fold 0, but was predicted by fold 1 and lies unde"):
+    with pytest.raises(
+        LeakError, match=f"scan {name} is held back in fold 0, but was predicted by fold 1 and lies unde"
+    ):
         join(member, toy_table, toy_store)
 
 
@@ -135,21 +143,27 @@ def test_weights_that_have_seen_the_case(toy_store: Store, toy_table: FoldTable,
     """As weights built on a pretraining, a teacher or a detector that had the case."""
     member = write_oof(tmp_path / "toy_2d", toy_store, toy_table, seen_cases=("case900", "case31"))
     fold = toy_table.fold_of["case31"]
-    with pytest.raises(LeakError, match=f"OOF for scan case31_day4: the weights of toy_2d fold {fold} have seen case case"):
+    with pytest.raises(
+        LeakError, match=f"OOF for scan case31_day4: the weights of toy_2d fold {fold} have seen case case"
+    ):
         join(member, toy_table, toy_store)
 
 
 def test_weights_that_have_seen_the_scan(toy_store: Store, tmp_path: Path) -> None:
     table = make(TimeFolds(kind="time"), toy_store)
     member = write_oof(tmp_path / "toy_2d", toy_store, table, seen_scans=("case20_day5",))
-    with pytest.raises(LeakError, match="OOF for scan case20_day5: .* have seen scan case20_day5; a score on it would f"):
+    with pytest.raises(
+        LeakError, match=r"OOF for scan case20_day5: .* have seen scan case20_day5; a score on it would f"
+    ):
         join(member, table, toy_store)
 
 
 def test_weights_from_a_table_of_cases_under_a_table_of_scans(toy_store: Store, tmp_path: Path) -> None:
     table = make(TimeFolds(kind="time"), toy_store)
     member = write_oof(tmp_path / "toy_2d", toy_store, table, seen_scans=(), seen_cases=("case7",))
-    with pytest.raises(LeakError, match="OOF for scan case7_day13: .* have seen case case7; a score on it would flatter"):
+    with pytest.raises(
+        LeakError, match=r"OOF for scan case7_day13: .* have seen case case7; a score on it would flatter"
+    ):
         join(member, table, toy_store)
 
 

@@ -140,8 +140,22 @@ def test_the_total_is_the_weighted_sum() -> None:
 @pytest.mark.parametrize(
     ("name", "on", "logits", "target", "activation", "message"),
     [
-        ("bce", "maps", (1, 1, 2, 2), (1, 2, 2, 2), "sigmoid", "loss bce: logits of (1, 1, 2, 2) for a target of (1, 2"),
-        ("dice", "maps", (1, 1, 2, 2), (1, 1, 2, 3), "sigmoid", "loss dice: logits of (1, 1, 2, 2) for a target of (1,"),
+        (
+            "bce",
+            "maps",
+            (1, 1, 2, 2),
+            (1, 2, 2, 2),
+            "sigmoid",
+            "loss bce: logits of (1, 1, 2, 2) for a target of (1, 2",
+        ),
+        (
+            "dice",
+            "maps",
+            (1, 1, 2, 2),
+            (1, 1, 2, 3),
+            "sigmoid",
+            "loss dice: logits of (1, 1, 2, 2) for a target of (1,",
+        ),
         ("ce", "maps", (1, 1, 2, 2), (1, 1, 2, 2), "softmax", "loss ce: logits of (1, 1, 2, 2) for a target of (1, 1,"),
         ("bce", "presence", (2, 3), (2, 2), "sigmoid", "loss bce: logits of (2, 3) for a target of (2, 2)"),
     ],

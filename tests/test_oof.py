@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import toy
-from toy_members import oof_prediction, write_oof
 
+import toy
 from casefold.config.datasets import TimeFolds
 from casefold.core import DataError, Prediction, StaleError
 from casefold.folds import FoldTable, make
 from casefold.models.weights import WeightsInfo
 from casefold.oof import join, read_header, read_prediction, refuse_seen, write_prediction
 from casefold.store import Store
+from toy_members import oof_prediction, write_oof
 
 MAPS = np.arange(2 * 2 * 1 * 3, dtype=np.uint8).reshape(2, 2, 1, 3)
 PRESENCE = np.array([[0, 255], [7, 128]], np.uint8)
@@ -109,7 +109,7 @@ def test_a_scan_the_store_does_not_hold_is_named(toy_store: Store, toy_table: Fo
     name = toy_table.split(toy_store, 0)[1][0]
     stranger = replace(oof_prediction(run, toy_store, name, 0), scan="case99_day0")
     write_prediction(stranger, run / "oof" / "case99_day0.npz")
-    with pytest.raises(DataError, match="is of scan case99_day0, which the store .* does not hold with labels"):
+    with pytest.raises(DataError, match=r"is of scan case99_day0, which the store .* does not hold with labels"):
         join(tmp_path, toy_table, toy_store)
 
 

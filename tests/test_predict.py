@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from toy_members import Brightness, Given, cls, padded, ramp_scan, seg3d, seg25d
 from torch import nn
 
 from casefold.config.load import save
@@ -18,6 +17,7 @@ from casefold.files import hash_bytes, hash_file
 from casefold.models.build import build
 from casefold.models.weights import WeightsInfo, save_weights
 from casefold.predict import Member, load_member, predict
+from toy_members import Brightness, Given, cls, padded, ramp_scan, seg3d, seg25d
 
 CPU = torch.device("cpu")
 RAMP = (3, 4, 5)
@@ -134,7 +134,9 @@ FLIPS_2D, FLIPS_3D = ("x", "y", "xy"), ("x", "y", "z", "xy", "xz", "yz", "xyz")
 )  # fmt: skip
 def test_flips_change_nothing_for_a_net_that_does_not_mind(config: Any, flips: tuple[str, ...]) -> None:
     plain = run(config, Brightness(3.0))
-    flipped = run(config.model_copy(update={"predict": config.predict.model_copy(update={"flips": flips})}), Brightness(3.0))
+    flipped = run(
+        config.model_copy(update={"predict": config.predict.model_copy(update={"flips": flips})}), Brightness(3.0)
+    )
     assert plain.maps is not None and len(np.unique(plain.maps)) > 20
     np.testing.assert_array_equal(plain.maps, flipped.maps)
 
@@ -238,7 +240,9 @@ def test_folds_are_loaded_as_one_member(tmp_path: Path) -> None:
 
 def test_folds_of_different_configs_are_refused(tmp_path: Path) -> None:
     runs = [write_run(tmp_path / "fold0", "0", 0), write_run(tmp_path / "fold1", "1", 1, train={"lr": 0.5})]
-    with pytest.raises(DataError, match=r"the folds of toy_3d were trained from different configs: \['.*fold0', '.*fold"):
+    with pytest.raises(
+        DataError, match=r"the folds of toy_3d were trained from different configs: \['.*fold0', '.*fold"
+    ):
         load_member(runs, CPU)
 
 

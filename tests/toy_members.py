@@ -138,5 +138,7 @@ def oof_prediction(run: Path, store: Store, scan: str, number: int, **changes: A
     shape = store.scan(scan).grid.shape
     maps = np.full((len(store.classes), *shape), number + 1, np.uint8)
     weights_hash = hash_file(run / "weights.safetensors")
-    made = Prediction(store.case_of[scan], scan, store.classes, shape, "toy_2d", str(number), maps, None, "", weights_hash)
+    made = Prediction(
+        store.case_of[scan], scan, store.classes, shape, "toy_2d", str(number), maps, None, "", weights_hash
+    )
     return replace(made, **changes)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from toy_members import ENCODER, cls, seg3d, seg25d
 
 from casefold.config.experiments import ArchName, Experiment
 from casefold.core import ConfigError
 from casefold.models.build import SMP_ARCHS, PaddedNet, _size_argument, build, map_channels, memory_format, parameters
+from toy_members import ENCODER, cls, seg3d, seg25d
 
 CLASSES = 2
 ANISOTROPIC = {"channels": (4, 4, 8), "strides": ((1, 2, 2), 2)}
@@ -54,9 +54,7 @@ def test_maps_have_the_size_that_came(config: Any, size: tuple[int, ...], inner:
     assert torch.equal(maps, by_hand[(..., *(slice(length) for length in size))])
 
 
-@pytest.mark.parametrize(
-    ("config", "axes"), [(cls(), 2), (seg25d(), 2), (seg3d(), 3)], ids=["cls", "seg25d", "seg3d"]
-)
+@pytest.mark.parametrize(("config", "axes"), [(cls(), 2), (seg25d(), 2), (seg3d(), 3)], ids=["cls", "seg25d", "seg3d"])
 def test_modalities_are_channels_of_every_slice_of_the_window(config: Any, axes: int) -> None:
     windows = 1
     if axes == 2:
@@ -65,7 +63,9 @@ def test_modalities_are_channels_of_every_slice_of_the_window(config: Any, axes:
     first = next(value for value in net.state_dict().values() if value.ndim == axes + 2)
     assert first.shape[1] == 2 * windows
     with torch.inference_mode():
-        assert set(net(image_for(config, (32,) * axes, modalities=2))) == {"presence" if config.kind == "cls" else "maps"}
+        assert set(net(image_for(config, (32,) * axes, modalities=2))) == {
+            "presence" if config.kind == "cls" else "maps"
+        }
 
 
 def test_a_classifier_takes_any_size_as_it_is() -> None:
@@ -123,7 +123,10 @@ def test_encoders_cut_for_one_size_run_at_the_configs_size(config: Any) -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (cls(model={"encoder": "tf_efficientnet_light0"}), r"can't be built \(did you mean 'tf_efficientnet_lite0'\?\)"),
+        (
+            cls(model={"encoder": "tf_efficientnet_light0"}),
+            r"can't be built \(did you mean 'tf_efficientnet_lite0'\?\)",
+        ),
         (
             seg25d(model={"encoder": "tu-tf_efficientnet_light0"}),
             r"can't be built \(did you mean 'tu-tf_efficientnet_lite0'\?\)",

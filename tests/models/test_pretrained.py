@@ -11,11 +11,11 @@ import timm
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from toy_members import ENCODER, cls, seg25d
 
 from casefold.core import ConfigError
 from casefold.models.build import build
 from casefold.models.pretrained import PACKAGED, _read, adapt_channels
+from toy_members import ENCODER, cls, seg25d
 
 LITE = ["tf_efficientnet_lite0", "tf_efficientnet_lite1"]
 FIRST = "conv_stem.weight"

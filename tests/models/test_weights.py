@@ -83,7 +83,7 @@ def test_what_cannot_be_read_is_named(spoil: Callable[[Path], None], tmp_path: P
 
 def test_weights_without_a_header_are_refused(tmp_path: Path) -> None:
     save_file(net().state_dict(), tmp_path / "bare.safetensors")
-    with pytest.raises(DataError, match="bare.safetensors holds no casefold header, so nobody knows which cases"):
+    with pytest.raises(DataError, match=r"bare\.safetensors holds no casefold header, so nobody knows which cases"):
         read_info(tmp_path / "bare.safetensors")
 
 

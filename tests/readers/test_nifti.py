@@ -178,7 +178,7 @@ def test_scans_are_dropped_by_exact_name_and_counted(tmp_path: Path, caplog: pyt
     root = data_set(tmp_path, ("p1", "p10"), codes="SAL")
     dropping = config(drop_scans=("p1",), dropped_slices=4)
     assert nifti.dropped(dropping, root) == {"p1": 4}
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.DEBUG):
         assert [raw.name for raw in nifti.find(dropping, root, "train")] == ["p10"]
     assert "dropped 4 slices: {'p1': 4}" in caplog.text
     with pytest.raises(DataError, match=r"removes 4 slices \(\{'p1': 4\}\), but dropped_slices says 3"):

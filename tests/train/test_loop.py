@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from toy_members import padded, seg3d, seg25d
 from torch import Tensor, nn
 
 from casefold.config.experiments import Ema, Experiment, NoAverage, Schedule, Train
@@ -25,6 +24,7 @@ from casefold.train import run as running
 from casefold.train.loop import DivergedError, fit, make_fabric, schedule_factor
 from casefold.train.run import Job, is_done, move_aside, score, train
 from casefold.train.state import averaged
+from toy_members import padded, seg3d, seg25d
 
 MEMBERS = {
     "seg25d": seg25d(
@@ -125,7 +125,9 @@ def fit_slices(dataset: Slices, run: Path, **train_changes: Any) -> tuple[Any, A
     reported: list[dict[str, Any]] = []
     sampler = BatchSampler(np.ones(4, bool), 1.0, 2, seed=0)
     net = padded(Scale(), 2)
-    weights, progress = fit(make_fabric(config, "cpu"), config, net, dataset, sampler, run, 0, None, reported.append, "t")
+    weights, progress = fit(
+        make_fabric(config, "cpu"), config, net, dataset, sampler, run, 0, None, reported.append, "t"
+    )
     return weights, progress, reported
 
 
@@ -161,7 +163,9 @@ def test_a_cut_checkpoint_is_named(tmp_path: Path) -> None:
     fit_slices(Slices(), tmp_path)
     content = (tmp_path / "last.pt").read_bytes()
     (tmp_path / "last.pt").write_bytes(content[: len(content) // 2])
-    with pytest.raises(DataError, match=r"checkpoint .*last\.pt can't be read \(.*; remove it to begin that fold again"):
+    with pytest.raises(
+        DataError, match=r"checkpoint .*last\.pt can't be read \(.*; remove it to begin that fold again"
+    ):
         fit_slices(Slices(), tmp_path)
 
 
@@ -225,7 +229,9 @@ def test_a_changed_config_is_refused_by_the_name_of_the_field(
     train(job_for(small(), toy_table, toy_store, tmp_path / "fold0"))
     weights = hash_file(tmp_path / "fold0" / "weights.safetensors")
     changed = job_for(small(lr=0.5), toy_table, toy_store, tmp_path / "fold0")
-    with pytest.raises(StaleError, match=r"fold0 was trained from other inputs: config\.train\.lr: 0\.0003 -> 0\.5\. G"):
+    with pytest.raises(
+        StaleError, match=r"fold0 was trained from other inputs: config\.train\.lr: 0\.0003 -> 0\.5\. G"
+    ):
         train(changed)
     swapped = FoldTable("case", {case: 2 - fold for case, fold in toy_table.fold_of.items()})
     with pytest.raises(StaleError, match="other inputs: folds: "):
@@ -247,15 +253,18 @@ def test_a_run_that_was_killed_does_not_go_on_under_another_config(
         train(job_for(small(epochs=2), toy_table, toy_store, tmp_path / "fold0"))
 
 
-def test_redo_moves_the_old_run_aside(toy_store: Store, toy_table: FoldTable, tmp_path: Path) -> None:
+def test_redo_moves_the_old_run_aside(
+    toy_store: Store, toy_table: FoldTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running.time, "strftime", lambda form: "20220401-000000")
     job = job_for(small(), toy_table, toy_store, tmp_path / "fold0")
     first = train(job)
-    for count in (2, 3):
+    aside = ["fold0.20220401-000000", "fold0.20220401-000000+"]  # also twice in a second
+    for count in (1, 2):
         move_aside(job.run)
         assert not job.run.exists()
         assert train(job)["weights_hash"] == first["weights_hash"]
-        folders = sorted(path.name for path in tmp_path.iterdir())
-        assert len(folders) == count and all(name.startswith("fold0.") for name in folders[1:])
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["fold0", *aside[:count]]
     move_aside(tmp_path / "never_there")
 
 

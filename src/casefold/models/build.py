@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from casefold.config.experiments import Cls, Experiment, Seg2dModel, Seg3d, Seg25d
+from casefold.config.experiments import Cls, Experiment, Seg2dModel, Seg3d, Seg3dModel, Seg25d
 from casefold.core import ConfigError, nearest_word
 from casefold.models.pretrained import load_pretrained
 
@@ -169,6 +169,13 @@ def _unknown_encoder(name: str, known: list[str], cause: Exception) -> ConfigErr
         f"model.encoder: {name!r} can't be built{hint}; take a name of timm.list_models() "
         "(with `tu-` in front under a segmenter) or of smp.encoders.get_encoder_names()"
     )
+
+
+def level_depths(model: Seg3dModel, depth: int) -> list[int]:
+    """How many voxels deep (z) each level of the 3D net is, from the input on; `depth` is padded as PaddedNet does."""
+    strides = [s if isinstance(s, int) else s[0] for s in model.strides]
+    depth += -depth % math.prod(strides)
+    return [depth // math.prod(strides[:level]) for level in range(len(strides) + 1)]
 
 
 def parameters(net: nn.Module) -> int:

@@ -116,5 +116,5 @@ def _train_all(jobs: list[Job], processes: int) -> None:
     if failed:
         lines = "\n".join(f"  {title}: {type(e).__name__}: {e}" for title, e in failed.items())
         raise CasefoldError(
-            f"{len(failed)} of {len(jobs)} runs failed; the rest is kept, and the same command does only these:\n{lines}"
+            f"{len(failed)} of {len(jobs)} runs failed; the rest is kept; the same command does only these:\n{lines}"
         ) from next(iter(failed.values()))

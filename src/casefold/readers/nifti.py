@@ -64,7 +64,7 @@ def find(config: NiftiDataset, root: Path, part: Part, folder: Path | None = Non
         return _unlabelled(config, _test_images(config, root))
     removed = dropped(config, root)
     if removed:
-        log.info("dropped %d slices: %s", sum(removed.values()), removed)
+        log.debug("dropped %d slices: %s", sum(removed.values()), removed)
     return [raw for raw in _training(config, root) if raw.name not in config.drop_scans]
 
 

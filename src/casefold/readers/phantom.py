@@ -85,7 +85,9 @@ def generate(config: PhantomDataset, root: Path) -> None:
     mark = {"drawn": hash_value([DRAWING, drawn])}
     if root.exists():
         if not (root / MARK).is_file() or read_json(root / MARK) != mark:
-            raise StaleError(f"{root} holds something else than the phantom of this config; remove it, or change `root`")
+            raise StaleError(
+                f"{root} holds something else than the phantom of this config; remove it, or change `root`"
+            )
         return
     if set(config.classes) != set(CLASSES):
         raise ConfigError(f"the phantom has the classes {list(CLASSES)}, not {list(config.classes)}")

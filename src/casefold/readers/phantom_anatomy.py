@@ -3,8 +3,10 @@
 Lengths are in mm, places are (x, y, z): x to the patient's left, y to the back, z from foot to head.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,7 @@ HEIGHT_MM = 400.0  # what the longest scan covers along z
 WIDTH_MM = 346.0  # what the smallest side of a slice covers
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
+Level = float | NDArray[np.floating[Any]]
 
 # x, y, z of points along a tube, and its radius there
 COLON = (
@@ -68,7 +71,7 @@ def _move(at: Floats, rng: np.random.Generator) -> Floats:
     turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
     turn *= rng.uniform(0.97, 1.03, (1, 3))
     centre = np.array([0, 0, HEIGHT_MM / 2])[:, None]
-    flat = turn @ (at.reshape(3, -1) - centre) + centre + rng.normal(0, 3.5, (3, 1))
+    flat: NDArray[np.float64] = turn @ (at.reshape(3, -1) - centre) + centre + rng.normal(0, 3.5, (3, 1))
     return flat.reshape(at.shape).astype(np.float32)
 
 
@@ -87,7 +90,7 @@ def _tube(at: Floats, points: Sequence[Sequence[float]] | NDArray[np.float64]) -
     """Distance to the wall of a bent tube (negative inside) and the way along it, both (z, y, x)."""
     nodes = np.asarray(points, np.float32)
     nearest, along, start = np.full(at.shape[1:], np.inf, np.float32), np.zeros(at.shape[1:], np.float32), 0.0
-    for one, two in zip(nodes[:-1], nodes[1:], strict=True):
+    for one, two in pairwise(nodes):
         step, offset = two[:3] - one[:3], at - one[:3, None, None, None]
         length = float(np.linalg.norm(step))
         share = np.clip(np.tensordot(step, offset, 1) / length**2, 0, 1)
@@ -102,19 +105,21 @@ def _tube(at: Floats, points: Sequence[Sequence[float]] | NDArray[np.float64]) -
 def _ellipsoid(at: Floats, centre: Sequence[float], radii: Sequence[float]) -> Floats:
     """About the distance to an ellipsoid (negative inside); an infinite radius makes a cylinder."""
     scaled = [((axis - c) / r) ** 2 for axis, c, r in zip(at, centre, radii, strict=True) if np.isfinite(r)]
-    return (np.sqrt(np.sum(scaled, axis=0)) - 1) * np.float32(min(radii))
+    distance: Floats = (np.sqrt(np.sum(scaled, axis=0)) - 1) * np.float32(min(radii))
+    return distance
 
 
 def _speckle(shape: tuple[int, ...], rng: np.random.Generator, size_px: float) -> Floats:
     """A smooth random texture of mean 0 and spread 1."""
-    noise = gaussian_filter(rng.standard_normal(shape, np.float32), (size_px / 4, size_px, size_px))
-    return (noise - noise.mean()) / noise.std()
+    noise: Floats = gaussian_filter(rng.standard_normal(shape, np.float32), (size_px / 4, size_px, size_px))
+    noise -= noise.mean()
+    noise /= noise.std()
+    return noise
 
 
 def _paint(at: Floats, anatomy: np.random.Generator, moment: np.random.Generator) -> tuple[Bools, Bools, Floats]:
     """The body, the organs (class, z, y, x) and the brightness 0..1 of everything."""
-    x, y, z = at
-    shape, tall = z.shape, np.inf
+    y, shape, tall = at[1], at.shape[1:], np.inf
     fine, coarse, mottle = (_speckle(shape, moment, size) for size in (0.7, 3.0, 1.4))
 
     def shade(level: float, spread: float = 0.02) -> float:
@@ -132,7 +137,7 @@ def _paint(at: Floats, anatomy: np.random.Generator, moment: np.random.Generator
     body, muscle, cavity = outline < 0, outline < -fat, outline < -fat - 8
     value = np.full(shape, 0.0, np.float32)
 
-    def put(where: Bools, level: float | Floats) -> None:
+    def put(where: Bools, level: Level) -> None:
         np.copyto(value, np.asarray(level, np.float32), where=where & body)
 
     put(body, shade(0.80) + 0.03 * coarse)
@@ -149,7 +154,7 @@ def _paint(at: Floats, anatomy: np.random.Generator, moment: np.random.Generator
     put(cavity & (small < 0) & (small > -3), shade(0.36))
 
     large, along = _tube(at, nudge(np.array(COLON, float), 4.0, 3.0))
-    large = large - 2.5 * np.sin(2 * np.pi * along / 34)  # haustra
+    large -= 2.5 * np.sin(2 * np.pi * along / 34)  # haustra
     put(cavity & (large < 0), shade(0.43) + 0.11 * mottle)
     put(cavity & (large < -5) & (coarse > moment.uniform(0.5, 1.4)), 0.07)
     put(cavity & (large < 0) & (large > -3), shade(0.52))
@@ -161,7 +166,14 @@ def _paint(at: Floats, anatomy: np.random.Generator, moment: np.random.Generator
     return body, np.stack([large < 0, small < 0, stomach < 0]) & cavity, value
 
 
-def _surround(put, at, cavity, shade, fine, mottle) -> None:  # type: ignore[no-untyped-def]
+def _surround(
+    put: Callable[[Bools, Level], None],
+    at: Floats,
+    cavity: Bools,
+    shade: Callable[[float], float],
+    fine: Floats,
+    mottle: Floats,
+) -> None:
     """Everything that is no class: much of it as bright as one that is."""
     x, y, z = at
     tall = np.inf
@@ -196,7 +208,8 @@ def _measure(value: Floats, body: Bools, scale: float, rng: np.random.Generator)
     centre = rng.uniform(-0.5, 0.5, 2)
     bias = bias - rng.uniform(0.1, 0.35) * ((axes[1] - centre[0]) ** 2 + (axes[2] - centre[1]) ** 2)
     real, imaginary = rng.normal(0, 0.035, (2, *value.shape)).astype(np.float32)
-    measured = np.hypot(blurred * np.exp(bias) + real, imaginary)
+    measured: Floats = np.hypot(blurred * np.exp(bias) + real, imaginary)
     hot = rng.choice(np.flatnonzero(body), 6, replace=False)
     measured.reshape(-1)[hot] *= rng.uniform(2, 4, 6)
-    return np.clip(np.rint(measured * scale), 0, 65535).astype(np.uint16)
+    rounded: Floats = np.clip(np.rint(measured * scale), 0, 65535)
+    return rounded.astype(np.uint16)

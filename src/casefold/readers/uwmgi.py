@@ -38,7 +38,7 @@ def find(config: UwmgiDataset, root: Path, part: Part, folder: Path | None = Non
     paths = _scan_folders(root / config.train, required=True)
     dropped_slices = _dropped(config, paths)
     if dropped_slices:
-        log.info("dropped %d slices: %s", sum(dropped_slices.values()), dropped_slices)
+        log.debug("dropped %d slices: %s", sum(dropped_slices.values()), dropped_slices)
     rows = _read_labels(config, root / config.labels)
     scans = [_raw(config, path, rows) for path in paths if path.name not in dropped_slices]
     known = {name for scan in scans for name in slice_names(scan)}

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from casefold.config.experiments import Experiment, Schedule
-from casefold.core import CasefoldError
+from casefold.config.experiments import Experiment, Schedule, Seg3d
+from casefold.core import CasefoldError, ConfigError
 from casefold.data.augment import seed_of
 from casefold.data.sampler import BatchSampler
 from casefold.losses import total_loss
-from casefold.models.build import PaddedNet, memory_format
-from casefold.models.precision import resolve
+from casefold.models.build import PaddedNet, level_depths, memory_format
+from casefold.models.precision import Precision, resolve
 from casefold.train.log import write_rows
 from casefold.train.state import Progress, State, averaged
 
@@ -35,7 +35,7 @@ class DivergedError(CasefoldError):
 def make_fabric(config: Experiment, device: str) -> Fabric:
     """Fabric on one device, in the precision that the config asks for there."""
     target = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else device.replace("auto", "cpu"))
-    precision = FABRIC_PRECISION[resolve(config.train.precision, target)]
+    precision = FABRIC_PRECISION[_safe_precision(config, target)]
     fabric = Fabric(accelerator=target.type, devices=1, precision=precision)
     fabric.launch()
     return fabric
@@ -118,9 +118,30 @@ def _step(
     norm = fabric.clip_gradients(
         model, optimizer, max_norm=math.inf if limit is None else limit, error_if_nonfinite=False
     )
+    if not math.isfinite(norm) and getattr(fabric._precision, "scaler", None) is None:
+        raise DivergedError(f"the gradient became {float(norm)} in {where}, on {batch['name']}; lower train.lr")
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return {"loss": value, **parts, "gradient_norm": float(norm), "predicted_positive": _positive(outputs, activation)}
+
+
+def _safe_precision(config: Experiment, device: torch.device) -> Precision:
+    """The precision to train in: on a CPU, fp32 for a 3D net with a level two voxels deep.
+
+    There the bf16 weight gradient of a 3 x 3 x 3 convolution holds values never written (oneDNN in torch 2.14: another
+    gradient at each call, now and then infinite); at every other depth it repeats exactly.
+    """
+    precision = resolve(config.train.precision, device)
+    if precision != "bf16" or device.type != "cpu" or not isinstance(config, Seg3d):
+        return precision
+    if config.data.patch is not None and 2 not in level_depths(config.model, config.data.patch[0]):
+        return precision
+    if config.train.precision == "bf16":
+        raise ConfigError(
+            "train.precision: bf16 on a CPU gives wrong gradients where a level of the net is two voxels deep; take "
+            "another data.patch depth, or write `precision: auto`, which is fp32 there"
+        )
+    return "fp32"
 
 
 def schedule_factor(schedule: Schedule, steps: int) -> Callable[[int], float]:

@@ -21,7 +21,7 @@ from casefold.files import hash_file, hash_value, read_json, write_json
 from casefold.folds import FoldTable
 from casefold.metrics import dice
 from casefold.models.build import PaddedNet, build, parameters
-from casefold.models.weights import WeightsInfo, save_weights
+from casefold.models.weights import WeightsInfo, read_info, save_weights
 from casefold.oof import refuse_seen, write_prediction
 from casefold.predict import Member, load_member, predict
 from casefold.store import Store
@@ -72,13 +72,20 @@ def is_done(job: Job, store: Store) -> bool:
 def move_aside(run: Path) -> None:
     """Rename a run's folder out of the way; nothing is deleted."""
     if run.exists():
-        run.rename(run.with_name(f"{run.name}.{time.strftime('%Y%m%d-%H%M%S')}"))
+        aside = run.with_name(f"{run.name}.{time.strftime('%Y%m%d-%H%M%S')}")
+        while aside.exists():
+            aside = aside.with_name(f"{aside.name}+")
+        run.rename(aside)
 
 
 def train(job: Job) -> dict[str, Any]:
-    """Train one run to its end, going on where it stopped; gives its manifest. A finished one is left alone."""
+    """Train one run to its end, going on where it stopped; gives its manifest.
+
+    A finished one is left alone, but for OOF files that were lost since: its weights make them again.
+    """
     store = Store(job.store)
     if is_done(job, store):
+        _write_lost_oof(job, store)
         return dict(read_json(job.run / "manifest.json"))
     names, held = (store.labelled(), []) if job.fold == "full" else job.table.split(store, int(job.fold))
     if not names:
@@ -122,7 +129,7 @@ def train(job: Job) -> dict[str, Any]:
     manifest |= {
         "state": "done",
         "parameters": parameters(net),
-        "seen_cases": info.seen_cases,
+        "seen_cases": list(info.seen_cases),
         "cpu_s": round(progress.cpu_s, 1),
         "wall_s": round(sum(row["wall_s"] for row in progress.timing), 1),
         "score": {name: value for name, value in progress.rows[-1].items() if name.startswith("valid")},
@@ -169,6 +176,15 @@ def _write_oof(job: Job, store: Store, held: list[str], info: WeightsInfo, devic
     for name in held:
         refuse_seen(info, store, name, job.table.kind)
         write_prediction(predict(member, store.scan(name), device), job.run / "oof" / f"{name}.npz")
+
+
+def _write_lost_oof(job: Job, store: Store) -> None:
+    held = [] if job.fold == "full" else job.table.split(store, int(job.fold))[1]
+    lost = [name for name in held if not (job.run / "oof" / f"{name}.npz").is_file()]
+    if lost:
+        logger.info("%s: predicting %d scans again, whose OOF is gone", job.title, len(lost))
+        device = make_fabric(job.config, job.device).device
+        _write_oof(job, store, lost, read_info(job.run / "weights.safetensors"), device)
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,72 @@
+"""Every verb explains itself with an example; faults of a user end in one message and exit code 1."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+import toy
+from casefold.cli import app
+from casefold.config.experiments import as_plain
+from casefold.config.paths import Paths
+from toy_members import seg3d
+
+VERBS = ["prepare", "folds", "fold", "train", "full", "oof", "tune", "submit", "score", "demo"]
+
+
+@pytest.fixture
+def workspace(toy_paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Roots by environment: the toy data set's raw files, and an ensemble of one 3D member."""
+    monkeypatch.setenv("CASEFOLD_DATA", str(toy_paths.data))
+    for name in ("store", "runs", "configs", "folds"):
+        monkeypatch.setenv(f"CASEFOLD_{name.upper()}", str(tmp_path / name))
+    toy.write_config(tmp_path / "configs", folds={"kind": "case", "count": 2})
+    member = as_plain(seg3d(data={"patch": (2, 8, 8), "overlap": 0.0}))
+    ensemble = {"name": "solo", "dataset": "toy", "members": ["seg3d/toy_3d"]}
+    for path, content in (("seg3d/toy_3d", member), ("ensembles/solo", ensemble)):
+        target = tmp_path / "configs" / f"{path}.yaml"
+        target.parent.mkdir(exist_ok=True)
+        target.write_text(yaml.safe_dump(content))
+    return tmp_path
+
+
+def run(*words: str, code: int = 0) -> str:
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def test_the_verbs_are_those_of_run_sh() -> None:
+    assert [command.callback.__name__ for command in app.registered_commands if command.callback] == VERBS
+    shown = run("--help")
+    assert all(re.search(rf"^\s+{verb}\b", shown, re.MULTILINE) for verb in VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_help_has_an_example(verb: str) -> None:
+    text = " ".join(run(verb, "--help").split())
+    assert re.search(rf"\. Example: casefold {verb}\b", text)
+
+
+def test_a_line_of_verbs(workspace: Path) -> None:
+    table = run("folds", "solo").split("\n")
+    assert table[0].split() == ["fold", "cases", "scans", "slices", "with", "left", "with", "right"]
+    assert sum(int(row.split()[1]) for row in table[1:3]) == 6
+    assert "seg3d/toy_3d 1" in run("fold", "1", "solo", "--jobs", "1", "--device", "cpu")
+    assert not (workspace / "runs/toy/members/toy_3d/fold0").exists()
+    assert re.search(r"^ *toy_3d +all ", run("oof", "solo", "--jobs", "1", "--device", "cpu"), re.MULTILINE)
+    assert "cross-fitted" in run("tune", "solo", "--jobs", "1", "--device", "cpu")
+    out = workspace / "out.csv"
+    assert run("submit", "solo", "--out", str(out), "--jobs", "1", "--device", "cpu").endswith(f"{out}\n")
+    assert out.read_text().startswith("id,class,predicted\ncase2_day0_slice_0001,left,")
+
+
+def test_what_a_user_can_mend_is_one_message(workspace: Path) -> None:
+    assert re.search(r"^ConfigError: no config .*solos\.yaml \(did you mean 'solo'\?\)", run("tune", "solos", code=1))
+    beyond = run("fold", "2", "solo", "--jobs", "1", code=1)
+    assert "ConfigError: there is no fold 2: the table has folds 0 to 1" in beyond
+    wrong = run("train", "solo", "--set", "train.learning_rate=1", code=1)
+    assert "ConfigError: " in wrong and "train.learning_rate: unknown word" in wrong
+    assert "Traceback" not in beyond + wrong

@@ -45,7 +45,11 @@ def main() -> None:
     epochs = max(4, round(4 * budget / probe))
     alone, spent = single(paths, epochs)
     rows = [
-        {"what": what, "cpu_s": cost, **frame.set_index("what").loc["cross-fitted", ["dice_slice", "dice_case", "uw_score"]]}
+        {
+            "what": what,
+            "cpu_s": cost,
+            **frame.set_index("what").loc["cross-fitted", ["dice_slice", "dice_case", "uw_score"]],
+        }
         for what, cost, frame in (("ensemble", budget, scores), (f"2D U-Net, {epochs} epochs", spent, alone))
     ]
     print(pd.DataFrame(rows).to_string(index=False, float_format=lambda value: f"{value:.3f}"))

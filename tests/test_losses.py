@@ -170,3 +170,9 @@ def test_shapes_that_do_not_fit_are_named(
 
 def test_the_words_of_the_config_are_those_of_the_table() -> None:
     assert sorted(get_args(LossName)) == sorted(TERMS)
+
+
+def test_probabilities_in_the_place_of_logits_are_refused() -> None:
+    target = {"maps": torch.zeros(1, 1, 32, 32), "keep": torch.ones(1, 1, 32, 32)}
+    with pytest.raises(DataError, match="every value lies in 0..1: were these probabilities"):
+        total_loss((Loss(name="bce"),), {"maps": torch.rand(1, 1, 32, 32)}, target, "sigmoid")

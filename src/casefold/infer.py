@@ -9,6 +9,7 @@ import torch
 from casefold.core import DataError, Masks, Scan
 from casefold.ensemble import Recipe, label_map, to_masks
 from casefold.intensity import scan_statistics
+from casefold.models.precision import pick_device
 from casefold.predict import Member, load_member, predict
 
 
@@ -23,7 +24,7 @@ class Loaded:
 
 def load_ensemble_models(recipe: Recipe, runs: Mapping[str, Sequence[Path]], device: str = "auto") -> Loaded:
     """Load every member that the recipe reads; runs: by member, the folders of its folds (or of its full fit)."""
-    target = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else device.replace("auto", "cpu"))
+    target = pick_device(device)
     missing = [name for name in recipe.members if not runs.get(name)]
     if missing:
         raise DataError(f"recipe {recipe.name}: no trained folds are given for {missing}")

@@ -13,6 +13,7 @@ from casefold.models.build import Outputs
 
 Term = Callable[[Tensor, Tensor, Tensor, str], Tensor]
 SMOOTH = 1e-5
+LOGITS_TO_JUDGE = 1024  # so many logits of a real network never all lie in 0..1
 
 
 def _bce(logits: Tensor, target: Tensor, keep: Tensor, activation: str) -> Tensor:
@@ -51,7 +52,7 @@ def total_loss(
     outputs: logits, `maps` (batch, class[+1], *spatial) and/or `presence` (batch, class). target: `maps` float 0/1
     (batch, class, *spatial), `keep` (batch, 1, *spatial; 0 where a voxel does not count), `presence` (batch, class).
     Dice and Tversky pool the batch; where a class is absent from truth and prediction they give 0.
-    Raises DataError for a target that is not of the logits' shape.
+    Raises DataError for a target that is not of the logits' shape, and for probabilities in the logits' place.
     """
     total, parts = torch.zeros((), device=next(iter(outputs.values())).device), {}
     for loss in losses:
@@ -65,6 +66,12 @@ def total_loss(
         background = 1 if loss.on == "maps" and activation == "softmax" else 0
         if (logits.shape[0], logits.shape[1] - background, *logits.shape[2:]) != tuple(truth.shape):
             raise DataError(f"loss {loss.name}: logits of {tuple(logits.shape)} for a target of {tuple(truth.shape)}")
+        if logits.numel() >= LOGITS_TO_JUDGE:
+            low, high = logits.detach().aminmax()
+            if low >= 0 and high <= 1:
+                raise DataError(
+                    f"loss {loss.name} wants logits, but every value lies in 0..1: were these probabilities?"
+                )
         value = TERMS[loss.name](logits, truth, keep, activation)
         total = total + loss.weight * value
         parts[f"{loss.on}.{loss.name}"] = float(value.detach())

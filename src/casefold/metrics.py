@@ -143,7 +143,7 @@ def uwmgi_score(
 ) -> UwmgiScore:
     """The UW-Madison score of one scan, masks (class, z, y, x); one side empty gives Dice 0 and distance 1.
 
-    Raises DataError on coordinates in mm without a spacing. Source: the competition's page and COMPETITION.md, 2.
+    Raises DataError on coordinates in mm without a spacing. Source: the competition's page.
     """
     options = options or UwmgiOptions()
     _check(truth, predicted)

@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-import yaml
 from torch import Tensor
 
 from casefold.config.experiments import Cls, Experiment, Seg3d, Seg25d
-from casefold.config.load import dump, parse_experiment
+from casefold.config.load import dump, parse_experiment, read_yaml
 from casefold.core import DataError, Prediction, Scan, quantise
 from casefold.data.patches import finish_volume, resample, unit_volume
 from casefold.data.slices import slice_input, to_grid
@@ -42,7 +41,7 @@ class Member:
 
 def load_member(runs: Sequence[Path], device: torch.device) -> Member:
     """A member from the folders of its folds (config.yaml, weights.safetensors); their configs must be the same."""
-    configs = [parse_experiment(yaml.safe_load((run / "config.yaml").read_text()), run / "config.yaml") for run in runs]
+    configs = [parse_experiment(read_yaml(run / "config.yaml"), run / "config.yaml") for run in runs]
     if any(config != configs[0] for config in configs):
         raise DataError(
             f"the folds of {configs[0].name} were trained from different configs: {[str(run) for run in runs]}"

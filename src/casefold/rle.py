@@ -28,16 +28,16 @@ def decode(rle: str, shape: tuple[int, int], *, order: Order = "row", base: Base
     Runs must be sorted and must not overlap, but may touch. Raises DataError naming what is wrong.
     """
     starts, lengths = _runs(rle, base)
-    ends = starts + lengths
     size = shape[0] * shape[1]
-    if ends.size and ends[-1] > size:
+    past = np.flatnonzero(lengths > size - starts)  # not starts + lengths, which a huge length takes round the corner
+    if past.size:
         raise DataError(
-            f"RLE: the run {starts[-1] + base} {lengths[-1]} goes past the end of a mask of {shape[0]} x {shape[1]} "
-            f"(height x width) = {size} pixels"
+            f"RLE: the run {starts[past[0]] + base} {lengths[past[0]]} goes past the end of a mask of "
+            f"{shape[0]} x {shape[1]} (height x width) = {size} pixels"
         )
     change = np.zeros(size + 1, np.int8)
     change[starts] += 1
-    change[ends] -= 1
+    change[starts + lengths] -= 1
     flat = np.cumsum(change[:-1], dtype=np.int8).astype(np.bool_)
     return flat.reshape(shape, order=_NUMPY_ORDER[order])
 
@@ -60,9 +60,9 @@ def _runs(rle: str, base: Base) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         numbers = np.array([int(word) for word in words], np.int64).reshape(-1, 2)
     except (ValueError, OverflowError) as e:
         raise DataError(f"RLE: wanted integers, but {_shorten(rle)} has other words: {e}") from e
+    if (numbers[:, 0] < base).any():
+        raise DataError(f"RLE: the first pixel is {base}, but a run starts at {numbers[:, 0].min()}")
     starts, lengths = numbers[:, 0] - base, numbers[:, 1]
-    if (starts < 0).any():
-        raise DataError(f"RLE: the first pixel is {base}, but a run starts at {starts.min() + base}")
     if (lengths < 1).any():
         raise DataError(f"RLE: a run has at least 1 pixel, but one has the length {lengths.min()}")
     disorder = np.flatnonzero(starts[1:] < starts[:-1] + lengths[:-1])

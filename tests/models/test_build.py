@@ -7,9 +7,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from casefold.config.experiments import ArchName, Experiment
+from casefold.config.experiments import ArchName, Experiment, Seg3dModel
 from casefold.core import ConfigError
-from casefold.models.build import SMP_ARCHS, PaddedNet, _size_argument, build, map_channels, memory_format, parameters
+from casefold.models.build import (
+    SMP_ARCHS,
+    PaddedNet,
+    _size_argument,
+    build,
+    level_depths,
+    map_channels,
+    memory_format,
+    parameters,
+)
 from toy_members import ENCODER, cls, seg3d, seg25d
 
 CLASSES = 2
@@ -162,3 +171,11 @@ def test_slices_are_kept_channels_last() -> None:
     assert memory_format(build(seg25d(), 1, 1)) == torch.channels_last
     assert memory_format(build(seg3d(), 1, 1)) == torch.contiguous_format
     assert ENCODER in seg25d().model.encoder
+
+
+@pytest.mark.parametrize(
+    ("depth", "levels"), [(16, [16, 16, 8, 4]), (8, [8, 8, 4, 2]), (9, [12, 12, 6, 3]), (1, [4, 4, 2, 1])]
+)
+def test_level_depths_are_those_after_padding(depth: int, levels: list[int]) -> None:
+    model = Seg3dModel(channels=(4, 8, 16, 32), strides=((1, 2, 2), 2, 2))
+    assert level_depths(model, depth) == levels

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from casefold.config.experiments import Ema, Experiment, NoAverage, Schedule, Train
+from casefold.config.experiments import Ema, Experiment, NoAverage, Schedule, Seg3d, Train
 from casefold.core import CasefoldError, ConfigError, DataError, StaleError
 from casefold.data.sampler import BatchSampler
 from casefold.files import hash_file
@@ -20,6 +20,7 @@ from casefold.folds import FoldTable
 from casefold.models.weights import read_info
 from casefold.oof import join, read_prediction
 from casefold.store import Store
+from casefold.train import loop
 from casefold.train import run as running
 from casefold.train.loop import DivergedError, fit, make_fabric, schedule_factor
 from casefold.train.run import Job, is_done, move_aside, score, train
@@ -303,3 +304,21 @@ def test_training_needs_no_logger_to_be_set_up(caplog: pytest.LogCaptureFixture,
     with caplog.at_level(logging.INFO, "casefold"):
         fit_slices(Slices(), tmp_path)
     assert caplog.records == []
+
+
+@pytest.mark.parametrize(("patch", "precision"), [((16, 32, 32), "bf16"), ((8, 32, 32), "fp32"), (None, "fp32")])
+def test_a_level_two_voxels_deep_is_never_trained_in_bf16_on_a_cpu(
+    monkeypatch: pytest.MonkeyPatch, patch: tuple[int, int, int] | None, precision: str
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    model = {"channels": (4, 8, 16, 32), "strides": ((1, 2, 2), 2, 2)}
+    config = Seg3d(kind="seg3d", name="deep", data={"patch": patch}, model=model, train={"epochs": 1, "batch_size": 1})
+    assert loop._safe_precision(config, torch.device("cpu")) == precision
+
+
+def test_bf16_asked_for_by_name_where_it_is_wrong_is_refused() -> None:
+    model = {"channels": (4, 8, 16, 32), "strides": ((1, 2, 2), 2, 2)}
+    train = {"epochs": 1, "batch_size": 1, "precision": "bf16"}
+    config = Seg3d(kind="seg3d", name="deep", data={"patch": (8, 32, 32)}, model=model, train=train)
+    with pytest.raises(ConfigError, match="gives wrong gradients where a level of the net is two voxels deep"):
+        loop._safe_precision(config, torch.device("cpu"))

@@ -13,6 +13,9 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+SLICE_COLUMNS = frozenset({"case", "scan", "z", "slice", "height", "width", "labelled"})
+
+
 class CaseFolds(Strict):
     """Stratified group k-fold: whole cases, balanced by what their slices hold."""
 
@@ -56,6 +59,9 @@ class Dataset(Strict):
             twice = sorted({word for word in words if words.count(word) > 1})
             if twice:
                 raise ValueError(f"{field} names {twice} more than once")
+        taken = sorted(SLICE_COLUMNS.intersection(self.classes))
+        if taken:
+            raise ValueError(f"classes: {taken} are columns of the slice table; take other names")
         return self
 
 

@@ -15,8 +15,6 @@ from casefold.files import write_text
 Config = TypeVar("Config")
 Named = TypeVar("Named", Experiment, Ensemble)
 SCHEMA_VERSION = 1
-
-
 BOOL = "tag:yaml.org,2002:bool"
 
 
@@ -134,7 +132,7 @@ def _explain(fault: Any, content: dict[str, Any]) -> str:
     place = _place(fault, content)
     where = ".".join(place) or "the whole"
     if fault["type"] == "extra_forbidden":
-        hint = nearest_word(place[-1], sorted(_known_words()))
+        hint = nearest_word(place[-1], sorted(_known_words() - {place[-1]}))
         return f"{where}: unknown word{hint}"
     if fault["type"] in ("missing", "union_tag_not_found"):
         return f"{where}: is missing"

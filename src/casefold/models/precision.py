@@ -1,4 +1,4 @@
-"""Which arithmetic a device does well: bf16 where it is native, else fp16 on a GPU and fp32 on a CPU."""
+"""Which device there is, and the arithmetic it does well: bf16 where native, else fp16 on a GPU, fp32 on a CPU."""
 
 from contextlib import AbstractContextManager
 from typing import Any, Literal
@@ -7,6 +7,11 @@ import torch
 
 Precision = Literal["fp32", "bf16", "fp16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of that name; `auto` is a GPU where there is one, else the CPU."""
+    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
 
 
 def resolve(precision: str, device: torch.device) -> Precision:

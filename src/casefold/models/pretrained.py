@@ -67,8 +67,9 @@ def _state(encoder: str, source: bool | str) -> dict[str, Tensor]:
         if not path.is_file():
             raise ConfigError(f"model.pretrained: no file {path}; the name is taken below CASEFOLD_DATA")
         return _read(path)
-    if encoder in PACKAGED:
-        package, holder = PACKAGED[encoder]
+    plain = encoder.removesuffix(".in1k")
+    if plain in PACKAGED:
+        package, holder = PACKAGED[plain]
         try:
             module: Any = importlib.import_module(package)
         except ImportError as e:

@@ -157,6 +157,8 @@ def _trained(project: Project, folds: Sequence[int] | None) -> tuple[Store, Fold
     table = project.table(store)
     if folds is not None and len(folds) < table.count:
         logger.warning("only the folds %s are looked at: scores and recipe rest on their cases alone", list(folds))
+    if table.kind == "time":
+        logger.warning("same case: under a fold table by time, scores are on later scans of cases that were trained on")
     return store, table, range(table.count) if folds is None else folds
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-import torch
 
 from casefold.config.datasets import Dataset, GroupFolds
 from casefold.config.experiments import Ensemble, Experiment
@@ -14,6 +13,7 @@ from casefold.config.load import load_dataset, load_ensemble, load_experiment
 from casefold.config.paths import Paths
 from casefold.core import ConfigError, DataError, nearest_word
 from casefold.folds import FoldTable, read
+from casefold.models.precision import pick_device
 from casefold.store import Store
 
 FULL = "full"
@@ -102,8 +102,7 @@ def open_project(
     if all(config.kind == "cls" for config in members.values()):  # type: ignore[attr-defined]
         raise ConfigError(f"ensemble {name}: no member has maps; add a seg25d or a seg3d")
     if jobs is None:
-        cuda = device != "cpu" and torch.cuda.is_available()
-        jobs = 1 if cuda else os.cpu_count() or 1
+        jobs = 1 if pick_device(device).type == "cuda" else os.cpu_count() or 1
     dataset = load_dataset(paths.configs, ensemble.dataset)
     return Project(paths, ensemble, dataset, members, jobs, device)
 

@@ -19,7 +19,7 @@ from casefold.data.augment import seed_of
 from casefold.data.sampler import BatchSampler
 from casefold.losses import total_loss
 from casefold.models.build import PaddedNet, level_depths, memory_format
-from casefold.models.precision import Precision, resolve
+from casefold.models.precision import Precision, pick_device, resolve
 from casefold.train.log import write_rows
 from casefold.train.state import Progress, State, averaged
 
@@ -34,7 +34,7 @@ class DivergedError(CasefoldError):
 
 def make_fabric(config: Experiment, device: str) -> Fabric:
     """Fabric on one device, in the precision that the config asks for there."""
-    target = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else device.replace("auto", "cpu"))
+    target = pick_device(device)
     precision = FABRIC_PRECISION[_safe_precision(config, target)]
     fabric = Fabric(accelerator=target.type, devices=1, precision=precision)
     fabric.launch()

@@ -174,5 +174,5 @@ def test_the_words_of_the_config_are_those_of_the_table() -> None:
 
 def test_probabilities_in_the_place_of_logits_are_refused() -> None:
     target = {"maps": torch.zeros(1, 1, 32, 32), "keep": torch.ones(1, 1, 32, 32)}
-    with pytest.raises(DataError, match="every value lies in 0..1: were these probabilities"):
+    with pytest.raises(DataError, match=r"every value lies in 0\.\.1: were these probabilities"):
         total_loss((Loss(name="bce"),), {"maps": torch.rand(1, 1, 32, 32)}, target, "sigmoid")

@@ -350,8 +350,7 @@ def test_a_scan_in_the_folder_of_another_case_is_refused(tmp_path: Path) -> None
 
 def test_a_scan_that_lies_twice_is_refused(tmp_path: Path) -> None:
     save(tmp_path / "train", "case2_day0")
-    save(tmp_path / "train" / "case2_day0", "case3_day0")
-    (tmp_path / "train" / "case2_day0" / "slice_0001_5_4_1.50_1.25.png").touch()
+    (tmp_path / "train" / "case2_day0").mkdir()
     with pytest.raises(DataError, match=r"train holds a scan twice: .*case2_day0 and elsewhere$"):
         uwmgi.find(config(), tmp_path, "train")
 

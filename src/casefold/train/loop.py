@@ -1,6 +1,7 @@
 """The loop: epochs of keyed batches on Lightning Fabric, an averaged model, whole-scan validation, checkpoints."""
 
 import math
+import multiprocessing
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -66,12 +67,13 @@ def fit(
         multiprocessing_context="spawn" if workers else None, persistent_workers=False,
     )  # fmt: skip
     progress = state.progress
+    no_bar = None if multiprocessing.parent_process() is None else True  # side by side they would overwrite each other
     while progress.epoch < train.epochs:
         wall, cpu = time.perf_counter(), cpu_seconds()
         sampler.epoch = progress.epoch
         raw.train()
         parts: list[dict[str, float]] = []
-        bar = tqdm(loader, f"{title} epoch {progress.epoch + 1}/{train.epochs}", leave=False, disable=None)
+        bar = tqdm(loader, f"{title} epoch {progress.epoch + 1}/{train.epochs}", leave=False, disable=no_bar)
         for index, batch in enumerate(bar):
             torch.manual_seed(seed_of((train.seed, progress.epoch, index)))  # dropout and drop path draw from this
             part = _step(fabric, config, model, fabric_optimizer, batch, f"epoch {progress.epoch + 1}, batch {index}")

@@ -6,6 +6,7 @@ its truth is kept aside in `hidden/solution.csv`. The last day of the second cas
 """
 
 import logging
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import pandas as pd
 
 from casefold import rle
 from casefold.config.datasets import PhantomDataset
-from casefold.core import ConfigError, Scan, StaleError
+from casefold.core import ConfigError, DataError, Scan, StaleError
 from casefold.files import hash_value, read_json, write_json
 from casefold.readers import Part, RawScan, uwmgi
 from casefold.readers.phantom_anatomy import CLASSES, WIDTH_MM, draw
@@ -93,7 +94,7 @@ def generate(config: PhantomDataset, root: Path) -> None:
         raise ConfigError(f"the phantom has the classes {list(CLASSES)}, not {list(config.classes)}")
     plans = list(_plans(config))
     log.info("drawing the phantom: %d scans into %s", len(plans), root)
-    unfinished = root.with_name(f".{root.name}.part")
+    unfinished = root.with_name(f".{root.name}.{os.getpid()}.part")
     shutil.rmtree(unfinished, ignore_errors=True)
     rows: dict[Part, list[Labels]] = {"train": [], "test": []}
     for plan in plans:
@@ -142,7 +143,9 @@ def _draw(config: PhantomDataset, plan: Plan, root: Path) -> list[Labels]:
     rows = []
     for z, image in enumerate(drawing.image):
         name = f"slice_{z + 1:04d}"
-        cv2.imwrite(str(folder / f"{name}_{width}_{height}_{pixel_mm:.2f}_{pixel_mm:.2f}.png"), image)
+        path = folder / f"{name}_{width}_{height}_{pixel_mm:.2f}_{pixel_mm:.2f}.png"
+        if not cv2.imwrite(str(path), image):
+            raise DataError(f"{path} can't be written; is the disk full?")
         for label, mask in zip(CLASSES, labels[:, z], strict=True):
             rows.append(Labels(f"{plan.name}_{name}", label, rle.encode(mask)))
     return rows

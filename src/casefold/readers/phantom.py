@@ -6,7 +6,6 @@ its truth is kept aside in `hidden/solution.csv`. The last day of the second cas
 """
 
 import logging
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -94,7 +93,7 @@ def generate(config: PhantomDataset, root: Path) -> None:
         raise ConfigError(f"the phantom has the classes {list(CLASSES)}, not {list(config.classes)}")
     plans = list(_plans(config))
     log.info("drawing the phantom: %d scans into %s", len(plans), root)
-    unfinished = root.with_name(f".{root.name}.{os.getpid()}.part")
+    unfinished = root.with_name(f".{root.name}.part")
     shutil.rmtree(unfinished, ignore_errors=True)
     rows: dict[Part, list[Labels]] = {"train": [], "test": []}
     for plan in plans:

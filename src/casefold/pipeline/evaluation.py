@@ -33,6 +33,7 @@ from casefold.tune import Choice, Table, build_table, case_scores, choose, cross
 
 logger = logging.getLogger(__name__)
 HALF = 128
+ALL = "all"
 
 
 @dataclass
@@ -55,6 +56,13 @@ class Tally:
         self.scans.append(dice_of(counts))
         self.cases[scan.case] = self.cases.get(scan.case, np.zeros_like(counts)) + counts
         self.uwmgi.append(uwmgi_score(truth, masks))
+
+    def extend(self, other: "Tally") -> None:
+        """Take in what another counted on other cases."""
+        self.slices += other.slices
+        self.scans += other.scans
+        self.cases |= other.cases
+        self.uwmgi += other.uwmgi
 
     def row(self) -> dict[str, float]:
         """Means over slices, scans and cases; Dice of a case also by class."""
@@ -89,12 +97,16 @@ def oof_step(project: Project, folds: Sequence[int] | None = None) -> pd.DataFra
     tallies: dict[tuple[str, str], Tally] = {}
     presence: dict[tuple[str, str], NDArray[np.int64]] = {}
     for scan, given in predictions(project, table, store, folds):
+        fold = str(table.fold(store, scan.name))
         for member, prediction in given.items():
-            for fold in (str(table.fold(store, scan.name)), "all"):
-                if prediction.maps is not None:
-                    tallies.setdefault((member, fold), Tally(store.classes)).add(scan, prediction.maps >= HALF)
-                if prediction.presence is not None:
-                    presence.setdefault((member, fold), np.zeros(3, np.int64))[:] += _slices(scan, prediction.presence)
+            if prediction.maps is not None:
+                tallies.setdefault((member, fold), Tally(store.classes)).add(scan, prediction.maps >= HALF)
+            if prediction.presence is not None:
+                presence.setdefault((member, fold), np.zeros(3, np.int64))[:] += _slices(scan, prediction.presence)
+    for (member, _), tally in list(tallies.items()):
+        tallies.setdefault((member, ALL), Tally(store.classes)).extend(tally)
+    for (member, _), counts in list(presence.items()):
+        presence.setdefault((member, ALL), np.zeros(3, np.int64))[:] += counts
     rows = [{"member": m, "fold": fold, **tally.row()} for (m, fold), tally in tallies.items()]
     rows += [
         {"member": m, "fold": fold, "presence_f1": float(dice_of(n[None])[0])} for (m, fold), n in presence.items()

@@ -179,3 +179,10 @@ def test_slices_are_kept_channels_last() -> None:
 def test_level_depths_are_those_after_padding(depth: int, levels: list[int]) -> None:
     model = Seg3dModel(channels=(4, 8, 16, 32), strides=((1, 2, 2), 2, 2))
     assert level_depths(model, depth) == levels
+
+
+def test_the_classifier_starts_with_small_logits() -> None:
+    torch.manual_seed(0)
+    net = build(cls(model={"encoder": ENCODER}), modalities=1, classes=1).eval()
+    logits = net(torch.randn(4, 1, 64, 64))["presence"]
+    assert logits.abs().max() < 0.5

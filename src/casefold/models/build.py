@@ -27,6 +27,7 @@ SMP_ARCHS = {
 # timm encoders whose windows are cut for one input size, which has to be told at build
 SIZED_ENCODERS = ("swin", "maxvit", "maxxvit", "coatnet", "vit_")
 SLICE_MULTIPLE = 32
+HEAD_STD = 0.01
 
 
 class PaddedNet(nn.Module):
@@ -90,6 +91,10 @@ def _cls(config: Cls, channels: int, classes: int, pretrained: bool) -> PaddedNe
         net = timm.create_model(name, in_chans=channels, num_classes=classes, drop_rate=config.model.dropout, **extra)
     except RuntimeError as e:
         raise _unknown_encoder(name, timm.list_models(pretrained=False), e) from e
+    head = net.get_classifier()
+    if isinstance(head, nn.Linear):  # timm spreads EfficientNet's head over -1..1 for one class: logits in the tens
+        nn.init.normal_(head.weight, std=HEAD_STD)
+        nn.init.zeros_(head.bias)
     if pretrained:
         load_pretrained(net, name, config.model.pretrained, channels, prefix="")
     return PaddedNet(net, (SLICE_MULTIPLE, SLICE_MULTIPLE) if extra else (1, 1), _presence_only)

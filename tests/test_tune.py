@@ -156,16 +156,33 @@ def test_choose_takes_the_best_mean_and_of_equals_the_first() -> None:
     table = random_table(0, cases=2)
     scores = np.zeros_like(table.scores)
     scores[0, :, :, 0, 0] = 0.4  # equal weights, no gate, the first level
-    scores[2, :, 0, 1, 3] = 0.8, 0.6  # 0.7 for the first class, 0.2 for the second: 0.45 in all
+    scores[2, :, 0, 0, 3] = 0.8, 0.6  # 0.7 for the first class, 0.2 for the second: 0.45 in all
     scores[2, :, 1, 0, 2] = 0.4, 0.0
-    scores[1, :, 0, 1, 3] = 0.6, 0.6  # 0.6 and 0.3: 0.45 too, and it stands first
+    scores[1, :, 0, 0, 3] = 0.6, 0.6  # 0.6 and 0.3: 0.45 too, and it stands first
     scores[1, :, 1, 0, 1] = 0.3, 0.3
-    scores[1, :, 1, 1, 3] = 0.3, 0.3
+    scores[1, :, 1, 0, 3] = 0.3, 0.3
     table = replace(table, scores=scores)
-    assert choose(table) == Choice(weights=1, gates=(1, 0), levels=(3, 1))
+    assert choose(table) == Choice(weights=1, gates=(0, 0), levels=(3, 1))
     assert case_scores(table, choose(table)).tolist() == pytest.approx([(0.6 + 0.3) / 2, (0.6 + 0.3) / 2])
-    assert choose(table, np.array([True, False])) == Choice(weights=2, gates=(1, 0), levels=(3, 2))
+    assert choose(table, np.array([True, False])) == Choice(weights=2, gates=(0, 0), levels=(3, 2))
     assert case_scores(table, choose(table, np.array([True, False]))).tolist() == pytest.approx([0.6, 0.3])
+
+
+@pytest.mark.parametrize(
+    ("gains", "gate"),
+    [
+        ((0.1, 0.1, 0.1), 1),  # every case gains the same: no error at all
+        ((0.3, 0.0, 0.0), 0),  # a mean of 0.1 with a standard error of 0.1
+        ((0.3, 0.1, 0.0), 1),  # 0.133 and 0.088
+        ((-0.1, -0.1, -0.1), 0),
+    ],
+)
+def test_a_gate_is_taken_where_its_gain_is_above_its_standard_error(gains: tuple[float, ...], gate: int) -> None:
+    table = random_table(0, cases=3)
+    scores = np.full_like(table.scores, 0.1)
+    scores[0, :, :, 0, 0] = 0.5
+    scores[0, :, :, 1, 0] = 0.5 + np.array(gains)[:, None]
+    assert choose(replace(table, scores=scores)) == Choice(weights=0, gates=(gate, gate), levels=(0, 0))
 
 
 def test_what_cannot_be_scored_is_left_out() -> None:
@@ -229,10 +246,10 @@ def test_a_held_cases_truth_does_not_change_its_choice() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_on_noise_the_cross_fitted_score_is_below_the_tuned_one(seed: int) -> None:
+def test_on_noise_the_cross_fitted_score_is_never_above_the_tuned_one(seed: int) -> None:
     table, config = random_table(seed), Tune()
     tuned, honest = case_scores(table, choose(table)).mean(), cross_fit(table, config)[0].mean()
-    assert honest < tuned
+    assert honest <= tuned
 
 
 BASE = Recipe("mix", "toy", CLASSES, {"m": 1.0}, dict.fromkeys(CLASSES, 128), min_voxels=7, models="full", folds=(0, 1))

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,10 @@ class Choice:
 
 @dataclass(frozen=True)
 class Table:
-    """The objective of every case and candidate: scores (weights, case, class, gate, level), NaN where not scored."""
+    """The objective of every case and candidate: scores (weights, case, class, gate, level), NaN where not scored.
+
+    gates: the first is NO_GATE.
+    """
 
     cases: tuple[str, ...]
     weights: tuple[dict[str, float], ...]
@@ -99,13 +102,17 @@ def build_table(
 
 
 def choose(table: Table, cases: NDArray[np.bool_] | None = None) -> Choice:
-    """The best candidate over the given cases, by the mean over cases, then over classes; of equals the first."""
-    scores = table.scores if cases is None else table.scores[:, cases]
-    mean = nan_mean(scores, axis=1)
-    flat = np.nan_to_num(mean.reshape(*mean.shape[:2], -1), nan=-1.0)
-    best = int(flat.max(axis=2).mean(axis=1).argmax())
-    points = [np.unravel_index(int(index), mean.shape[2:]) for index in flat[best].argmax(axis=1)]
-    return Choice(best, tuple(int(point[0]) for point in points), tuple(int(point[1]) for point in points))
+    """The best candidate over the given cases, by the mean over cases, then over classes; of equals the first.
+
+    A gate has to earn its place: it is taken only where its gain over the best candidate without one is larger than
+    that gain's standard error over the cases.
+    """
+    part = table if cases is None else replace(table, scores=table.scores[:, cases])
+    plain, gated = _best(part.scores[:, :, :, :1]), _best(part.scores)
+    gain = case_scores(part, gated) - case_scores(part, plain)
+    gain = gain[~np.isnan(gain)]
+    error = gain.std(ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else np.inf
+    return gated if len(gain) and gain.mean() > error else plain
 
 
 def case_scores(table: Table, choice: Choice) -> Floats:
@@ -155,6 +162,14 @@ def to_recipe(table: Table, choice: Choice, base: Recipe) -> Recipe:
         models=base.models,
         folds=base.folds,
     )
+
+
+def _best(scores: Floats) -> Choice:
+    mean = nan_mean(scores, axis=1)
+    flat = np.nan_to_num(mean.reshape(*mean.shape[:2], -1), nan=-1.0)
+    best = int(flat.max(axis=2).mean(axis=1).argmax())
+    points = [np.unravel_index(int(index), mean.shape[2:]) for index in flat[best].argmax(axis=1)]
+    return Choice(best, tuple(int(point[0]) for point in points), tuple(int(point[1]) for point in points))
 
 
 def _maps(prediction: Prediction) -> NDArray[np.uint8]:

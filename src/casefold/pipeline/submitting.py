@@ -97,7 +97,7 @@ def _task(project: Project, recipe: Recipe, out: Path | None) -> Task:
         runs = {name: [project.run(name, str(fold)) for fold in recipe.folds] for name in recipe.members}
     hashes = {name: [hash_file(run / "weights.safetensors") for run in paths] for name, paths in runs.items()}
     form = project.dataset.model_dump(mode="json", include={"reader", "classes", "spacing_mm"})
-    parts = project.out / "submit" / hash_value([asdict(recipe), hashes, form, str(out)])
+    parts = project.out / "submit" / hash_value([asdict(recipe), hashes, form])
     labels, maps_folder = None, None
     if isinstance(project.dataset, NiftiDataset):
         labels = nifti.label_values(project.dataset, project.raw)

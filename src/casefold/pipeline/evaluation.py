@@ -29,7 +29,7 @@ from casefold.oof import join, read_prediction
 from casefold.pipeline.project import Project
 from casefold.pipeline.steps import train_step
 from casefold.store import Store
-from casefold.tune import Choice, Table, build_table, case_scores, choose, cross_fit, to_recipe
+from casefold.tune import Table, build_table, case_scores, choose, cross_fit, to_recipe
 
 logger = logging.getLogger(__name__)
 HALF = 128
@@ -145,8 +145,16 @@ def tune_step(project: Project, folds: Sequence[int] | None = None) -> tuple[Rec
     )
     recipe = to_recipe(counted, choose(counted), base)
     honest, choices = cross_fit(counted, config)
+    recipes = {
+        "tuned (on itself)": dict.fromkeys(counted.cases, recipe),
+        "cross-fitted": {case: to_recipe(counted, choice, base) for case, choice in choices.items()},
+    }
+    if project.gate is not None:
+        free = counted.ungated()
+        ungated = cross_fit(free, config)[1]
+        recipes["cross-fitted, no gate"] = {case: to_recipe(free, choice, base) for case, choice in ungated.items()}
     frame = pd.DataFrame([_compare(name, part, honest, config) for name, part in _variants(project, counted).items()])
-    metrics = _full_scores(project, table, store, counted, recipe, choices)
+    metrics = _full_scores(project, table, store, folds, recipes)
     scores: dict[str, Any] = {"objective": config.objective, "same_case": table.kind == "time", **metrics}
     save_recipe(recipe, scores, recipe_path(project))
     frame = pd.concat([frame, pd.DataFrame([{"what": what, **row} for what, row in metrics.items()])])
@@ -206,14 +214,13 @@ def _write_current(frame: pd.DataFrame, path: Path, inputs: str) -> None:
 
 
 def _full_scores(
-    project: Project, table: FoldTable, store: Store, counted: Table, recipe: Recipe, choices: Mapping[str, Choice]
+    project: Project, table: FoldTable, store: Store, folds: Sequence[int], recipes: Mapping[str, Mapping[str, Recipe]]
 ) -> dict[str, dict[str, float]]:
-    """Every metric of the tuned recipe on its own scans, and cross-fitted: each scan by the others' recipe."""
-    fitted = {case: to_recipe(counted, choice, recipe) for case, choice in choices.items()}
-    tallies = {"tuned (on itself)": Tally(store.classes), "cross-fitted": Tally(store.classes)}
-    for scan, given in predictions(project, table, store, recipe.folds):
-        tallies["tuned (on itself)"].add(scan, to_masks(given, recipe)[0])
-        tallies["cross-fitted"].add(scan, to_masks(given, fitted[scan.case])[0])
+    """Every metric of each named set of recipes, a recipe a case."""
+    tallies = {name: Tally(store.classes) for name in recipes}
+    for scan, given in predictions(project, table, store, folds):
+        for name, by_case in recipes.items():
+            tallies[name].add(scan, to_masks(given, by_case[scan.case])[0])
     return {name: tally.row() for name, tally in tallies.items()}
 
 

@@ -121,7 +121,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Masks:
-    """Final masks of one scan: bool (class, z, y, x), and the probabilities behind them where label maps need them."""
+    """Final masks of one scan, bool (class, z, y, x); labels: its exclusive label map uint8 (z, y, x), where wanted."""
 
     case: str
     scan: str

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Triple = tuple[float, float, float]
+HALF = 128  # the level where nothing has been tuned: a probability of one half
 
 
 class CasefoldError(Exception):

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from casefold.config.experiments import Tune, as_plain
-from casefold.core import Prediction, Scan
+from casefold.core import HALF, Prediction, Scan
 from casefold.ensemble import Recipe, load_recipe, save_recipe, to_masks
 from casefold.files import hash_file, hash_value, write_text
 from casefold.folds import FoldTable
@@ -32,7 +32,6 @@ from casefold.store import Store
 from casefold.tune import Table, build_table, case_scores, choose, cross_fit, to_recipe
 
 logger = logging.getLogger(__name__)
-HALF = 128
 ALL = "all"
 
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from casefold.config.experiments import Cls, Experiment, Seg3d, Seg25d
 from casefold.config.load import differing_fields, dump, save
-from casefold.core import CasefoldError, Prediction, Scan, StaleError
+from casefold.core import HALF, CasefoldError, Prediction, Scan, StaleError
 from casefold.data.patches import PatchDataset
 from casefold.data.sampler import BatchSampler
 from casefold.data.slices import SliceDataset
@@ -29,7 +29,6 @@ from casefold.train.log import surroundings
 from casefold.train.loop import fit, make_fabric
 
 logger = logging.getLogger(__name__)
-HALF = 128
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ def is_done(job: Job, store: Store) -> bool:
     if not path.is_file():
         return False
     manifest = read_json(path)
-    changed = differing_fields(manifest["inputs"], _plain(job.inputs(store)))
+    changed = differing_fields(manifest["inputs"], job.inputs(store))
     if changed:
         raise StaleError(
             f"{job.run} was trained from other inputs: {'; '.join(changed[:5])}. Give the experiment a new name, put "
@@ -184,9 +183,3 @@ def _write_lost_oof(job: Job, store: Store) -> None:
         logger.info("%s: predicting %d scans again, whose OOF is gone", job.title, len(lost))
         device = make_fabric(job.config, job.device).device
         _write_oof(job, store, lost, read_info(job.run / "weights.safetensors"), device)
-
-
-def _plain(value: Any) -> Any:
-    import json
-
-    return json.loads(json.dumps(value))

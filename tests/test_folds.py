@@ -9,7 +9,8 @@ from pydantic import TypeAdapter
 
 import toy
 from casefold import folds
-from casefold.config.datasets import FoldsConfig, UwmgiDataset
+from casefold.config.base import FoldsConfig
+from casefold.config.datasets import UwmgiDataset
 from casefold.core import ConfigError, DataError, LeakError
 from casefold.folds import FoldTable
 from casefold.store import Store, prepare

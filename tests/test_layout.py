@@ -14,7 +14,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "src" / "casefold"
 # A room may import from itself and from those before it. A package is one room.
 ROOMS = (
-    "core files config rle readers intensity store folds data models losses metrics predict oof train "
+    "core files config rle filters readers intensity store folds data models losses metrics predict oof train "
     "postprocess ensemble infer tune submission report pipeline cli"
 ).split()
 NOTEBOOK = "core config rle readers store data models predict ensemble postprocess infer submission".split()

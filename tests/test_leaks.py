@@ -9,7 +9,8 @@ import cv2
 import pytest
 
 import toy
-from casefold.config.datasets import TimeFolds, UwmgiDataset
+from casefold.config.base import TimeFolds
+from casefold.config.datasets import UwmgiDataset
 from casefold.core import DataError, LeakError, StaleError
 from casefold.folds import FoldTable, make, read, write
 from casefold.oof import join, write_prediction

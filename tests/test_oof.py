@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import toy
-from casefold.config.datasets import TimeFolds
+from casefold.config.base import TimeFolds
 from casefold.core import DataError, Prediction, StaleError
 from casefold.folds import FoldTable, make
 from casefold.models.weights import WeightsInfo

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from casefold.config.datasets import CaseFolds, FoldsConfig, GroupFolds
+from casefold.config.base import CaseFolds, FoldsConfig, GroupFolds
 from casefold.core import ConfigError, DataError, LeakError
 from casefold.files import hash_value, write_text
 from casefold.store import Store

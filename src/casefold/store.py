@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from casefold.config.datasets import Dataset
+from casefold.config.base import Dataset
 from casefold.core import DataError, Grid, Scan, nearest_word, unpack_masks
 from casefold.files import atomic, hash_bytes, hash_value, read_json, write_json, write_text
 from casefold.intensity import scan_statistics
@@ -79,7 +79,7 @@ def prepare(
     raws = find(config, raw_root, "train")
     if not raws:
         raise DataError(f"no scans below {raw_root}; check `root` in the data set's config and CASEFOLD_DATA")
-    form = hash_value([LAYOUT, config.model_dump(mode="json", include={"reader", "classes", "spacing_mm"})])
+    form = hash_value([LAYOUT, config.model_dump(mode="json", exclude=set(config.OUTSIDE_STORE))])
     waiting = [raw for raw in raws if not _is_current(raw, store_root, form)]
     if waiting:
         (store_root / "store.json").unlink(missing_ok=True)

@@ -8,7 +8,7 @@ import yaml
 
 from casefold import losses
 from casefold.config import datasets, experiments
-from casefold.config.datasets import Strict
+from casefold.config.base import Strict
 from casefold.config.load import (
     differing_fields,
     dump,
@@ -110,7 +110,7 @@ def test_all_faults_are_told_at_once_with_place_and_nearest_word(tmp_path: Path)
         ),
         (
             "reader: dicm\nroot: x\nclasses: [a]\n",
-            ["reader: allowed: uwmgi, phantom, nifti; came 'dicm'"],
+            ["reader: allowed: uwmgi, phantom, nifti, dicom, images (did you mean 'dicom'?); came 'dicm'"],
         ),
         (SET.replace("[a]", "[a, b, a]"), ["the whole: classes names ['a'] more than once"]),
         (SET + "folds: {kind: grup}", ["folds.kind: allowed: case, group, time (did you mean 'group'?); came 'grup'"]),

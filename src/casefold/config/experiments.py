@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from casefold.config.datasets import Strict
+from casefold.config.base import Strict
 from casefold.core import Triple
 
 LossName = Literal["bce", "ce", "dice", "focal", "tversky"]

@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from casefold.config.datasets import Dataset, DatasetConfig, Strict
+from casefold.config.base import Dataset, Strict
+from casefold.config.datasets import DatasetConfig
 from casefold.config.experiments import Ensemble, Experiment, ExperimentConfig, as_plain
 from casefold.core import ConfigError, nearest_word
 from casefold.files import write_text

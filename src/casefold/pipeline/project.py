@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from casefold.config.datasets import Dataset, GroupFolds
+from casefold.config.base import Dataset, GroupFolds
 from casefold.config.experiments import Ensemble, Experiment
 from casefold.config.load import load_dataset, load_ensemble, load_experiment
 from casefold.config.paths import Paths
@@ -72,6 +72,8 @@ class Project:
         """Case to group where the data set folds by a column, else None; raises DataError without that column."""
         if not isinstance(self.dataset.folds, GroupFolds):
             return None
+        if self.dataset.folds.file is None:
+            raise NotImplementedError
         path, column = self.raw / self.dataset.folds.file, self.dataset.folds.column
         if not path.is_file():
             raise DataError(f"folds.file: there is no {path}")

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from casefold.config.datasets import Dataset, NiftiDataset, UwmgiDataset
+from casefold.config.base import Dataset
+from casefold.config.datasets import NiftiDataset, UwmgiDataset
 from casefold.core import CasefoldError, DataError, Scan, StaleError
 from casefold.ensemble import Recipe, load_recipe
 from casefold.files import hash_file, hash_value, read_json, write_json
@@ -96,7 +97,7 @@ def _task(project: Project, recipe: Recipe, out: Path | None) -> Task:
     else:
         runs = {name: [project.run(name, str(fold)) for fold in recipe.folds] for name in recipe.members}
     hashes = {name: [hash_file(run / "weights.safetensors") for run in paths] for name, paths in runs.items()}
-    form = project.dataset.model_dump(mode="json", include={"reader", "classes", "spacing_mm"})
+    form = project.dataset.model_dump(mode="json", exclude=set(project.dataset.OUTSIDE_STORE))
     parts = project.out / "submit" / hash_value([asdict(recipe), hashes, form])
     labels, maps_folder = None, None
     if isinstance(project.dataset, NiftiDataset):

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from casefold.config.datasets import NiftiDataset
 from casefold.core import ConfigError, DataError, Grid, Scan, nearest_word, pack_masks
 from casefold.files import read_json, write_bytes
-from casefold.readers import Part, RawScan
+from casefold.readers import Part, RawScan, Report, refuse
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,9 @@ class _File:
     affine: NDArray[np.float64]
 
 
-def find(config: NiftiDataset, root: Path, part: Part, folder: Path | None = None) -> list[RawScan]:
+def find(
+    config: NiftiDataset, root: Path, part: Part, folder: Path | None = None, report: Report = refuse
+) -> list[RawScan]:
     """The scans of a part, in the order of their names; with `folder`, every NIfTI file in it, unlabelled.
 
     The test part may be absent: then the list is empty. Scans of `drop_scans` are left out of the training part, and
@@ -68,7 +70,7 @@ def find(config: NiftiDataset, root: Path, part: Part, folder: Path | None = Non
     return [raw for raw in _training(config, root) if raw.name not in config.drop_scans]
 
 
-def load(config: NiftiDataset, raw: RawScan) -> Scan:
+def load(config: NiftiDataset, raw: RawScan, report: Report = refuse) -> Scan:
     """Read one scan, turned to the closest RAS axes and then to (z, y, x); raises DataError on a file that is broken.
 
     The stored type is kept; scl_slope and scl_inter are applied only where the file sets them.

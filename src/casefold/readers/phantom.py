@@ -20,7 +20,7 @@ from casefold import rle
 from casefold.config.datasets import PhantomDataset
 from casefold.core import ConfigError, DataError, Scan, StaleError
 from casefold.files import hash_value, read_json, write_json
-from casefold.readers import Part, RawScan, uwmgi
+from casefold.readers import Part, RawScan, Report, refuse, uwmgi
 from casefold.readers.phantom_anatomy import CLASSES, WIDTH_MM, draw
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,9 @@ class Plan:
         return f"case{self.case}_day{self.day}"
 
 
-def find(config: PhantomDataset, root: Path, part: Part, folder: Path | None = None) -> list[RawScan]:
+def find(
+    config: PhantomDataset, root: Path, part: Part, folder: Path | None = None, report: Report = refuse
+) -> list[RawScan]:
     """As the uwmgi reader, after drawing what is not there yet."""
     generate(config, root)
     return uwmgi.find(config, root, part, folder)
@@ -71,7 +73,7 @@ def dropped(config: PhantomDataset, root: Path) -> dict[str, int]:
     return uwmgi.dropped(config, root)
 
 
-def load(config: PhantomDataset, raw: RawScan) -> Scan:
+def load(config: PhantomDataset, raw: RawScan, report: Report = refuse) -> Scan:
     """As the uwmgi reader."""
     return uwmgi.load(config, raw)
 

@@ -1,25 +1,33 @@
-"""The one table of readers, and the three calls every reader answers."""
+"""The one table of readers, and the calls every reader answers."""
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from casefold.config.datasets import Dataset
-from casefold.core import Scan
-from casefold.readers import Part, RawScan, nifti, phantom, uwmgi
+import numpy as np
+from numpy.typing import NDArray
 
-READERS: dict[str, Any] = {"uwmgi": uwmgi, "phantom": phantom, "nifti": nifti}
+from casefold.config.base import Dataset
+from casefold.config.datasets import ImagesDataset, UwmgiDataset
+from casefold.config.masks import RleForm, RleMasks
+from casefold.core import Masks, Scan
+from casefold.filters import apply_filters
+from casefold.readers import Part, RawScan, Report, refuse
+
+READERS = ("uwmgi", "phantom", "nifti", "dicom", "images")  # each a module of this package
+UWMGI_FORM = RleForm(rle="predicted")
 
 
-def find(config: Dataset, root: Path, part: Part, folder: Path | None = None) -> list[RawScan]:
+def find(config: Dataset, root: Path, part: Part, folder: Path | None = None, report: Report = refuse) -> list[RawScan]:
     """The scans of a part, or those in `folder` (never labelled); an absent or empty test folder gives none."""
-    found: list[RawScan] = _reader(config).find(config, root, part, folder)
+    found: list[RawScan] = _reader(config).find(config, root, part, folder, report)
     return found
 
 
-def load(config: Dataset, raw: RawScan) -> Scan:
-    """Read one scan, whole."""
-    scan: Scan = _reader(config).load(config, raw)
-    return scan
+def load(config: Dataset, raw: RawScan, report: Report = refuse) -> Scan:
+    """Read one scan, whole, with the config's filters applied."""
+    scan: Scan = _reader(config).load(config, raw, report)
+    return apply_filters(scan, config.filters)
 
 
 def dropped(config: Dataset, root: Path) -> dict[str, int]:
@@ -28,5 +36,37 @@ def dropped(config: Dataset, root: Path) -> dict[str, int]:
     return counts
 
 
+def stored_bytes(config: Dataset, raw: RawScan) -> int:
+    """What a scan will take on disk, from headers alone."""
+    size: int = _reader(config).stored_bytes(config, raw)
+    return size
+
+
+def submission_form(config: Dataset) -> RleForm | None:
+    """How a submission is written: rows of a CSV, or None where predictions go back as files."""
+    if isinstance(config, UwmgiDataset):
+        return UWMGI_FORM
+    if isinstance(config, ImagesDataset):
+        return config.submission or (config.masks if isinstance(config.masks, RleMasks) else None)
+    return None
+
+
+def write_result(config: Dataset, root: Path, raw: RawScan, masks: Masks, folder: Path) -> Path:
+    """Write one scan's masks as files in the input's own form; gives what was written."""
+    path: Path = _reader(config).write(config, root, raw, masks, folder)
+    return path
+
+
+def result_path(config: Dataset, raw: RawScan, folder: Path) -> Path:
+    """Where `write_result` writes."""
+    return folder / str(_reader(config).result_name(config, raw))
+
+
+def read_masks(config: Dataset, root: Path, path: Path) -> NDArray[np.bool_]:
+    """The masks (class, z, y, x) in a file that `write_result` wrote, or in a truth of the same form."""
+    masks: NDArray[np.bool_] = _reader(config).read_masks(config, root, path)
+    return masks
+
+
 def _reader(config: Dataset) -> Any:
-    return READERS[config.reader]  # type: ignore[attr-defined]
+    return import_module(f"casefold.readers.{config.reader}")  # type: ignore[attr-defined]

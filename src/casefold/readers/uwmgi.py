@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from casefold import rle
 from casefold.config.datasets import UwmgiDataset
 from casefold.core import DataError, Grid, Scan, Triple, mask_type, nearest_word
-from casefold.readers import Part, RawScan
+from casefold.readers import Part, RawScan, Report, refuse
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,9 @@ SHOWN = 5  # as many examples as a message names
 Rows = dict[str, dict[str, str]]  # slice name -> class -> RLE
 
 
-def find(config: UwmgiDataset, root: Path, part: Part, folder: Path | None = None) -> list[RawScan]:
+def find(
+    config: UwmgiDataset, root: Path, part: Part, folder: Path | None = None, report: Report = refuse
+) -> list[RawScan]:
     """The scans of a part, or those in `folder` (never labelled), by case and day as numbers.
 
     Train: dropped scans are left out; one with label rows for no slice is unlabelled. Test: never labelled; where the
@@ -53,7 +55,7 @@ def dropped(config: UwmgiDataset, root: Path) -> dict[str, int]:
     return _dropped(config, _scan_folders(root / config.train, required=True))
 
 
-def load(config: UwmgiDataset, raw: RawScan) -> Scan:
+def load(config: UwmgiDataset, raw: RawScan, report: Report = refuse) -> Scan:
     """Read one scan: image (1, z, y, x) of the files' own type, z in order of slice number, masks where labelled."""
     slices = [_read_image(path) for path in raw.sources]
     kinds = sorted({str(image.dtype) for image in slices})

@@ -1,0 +1,114 @@
+"""What every data set's schema shares: folds, filters, and the fields no reader can do without."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Strict(BaseModel):
+    """The base of every part of a config: unknown words are refused, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+SLICE_COLUMNS = frozenset({"case", "scan", "z", "slice", "height", "width", "labelled"})
+
+
+class CaseFolds(Strict):
+    """Stratified group k-fold: whole cases, balanced by what their slices hold."""
+
+    kind: Literal["case"] = "case"
+    count: int = Field(5, ge=2)
+    seed: int = 2022
+
+
+class GroupFolds(Strict):
+    """Group k-fold: all cases of a group (a hospital, a car) together, by a CSV's column or by the case's name."""
+
+    kind: Literal["group"]
+    file: str | None = Field(None, description="a CSV below the root with the columns `case` and `column`")
+    column: str | None = None
+    pattern: str | None = Field(None, description="regular expression; its first group in a case's name is the group")
+    count: int = Field(5, ge=2)
+    seed: int = 2022
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "GroupFolds":
+        if (self.file is None) != (self.column is None) or (self.file is None) == (self.pattern is None):
+            raise ValueError("folds: groups come from `file` and `column`, or from `pattern`; give one of the two")
+        return self
+
+
+class TimeFolds(Strict):
+    """One fold: the last scan of each case is held back, the earlier ones train. Every score says "same case"."""
+
+    kind: Literal["time"]
+
+
+class GivenFolds(Strict):
+    """A split that came with the data: a CSV below the root says of each case train, val or test.
+
+    One fold, held back: `val`. `test` neither trains nor validates; only `score` and `report` read it.
+    """
+
+    kind: Literal["given"]
+    file: str
+    case: str = Field("case", description="the column that names the case")
+    column: str = Field("split", description="the column that says train, val or test")
+
+
+FoldsConfig = Annotated[CaseFolds | GroupFolds | TimeFolds | GivenFolds, Field(discriminator="kind")]
+
+
+class N4Filter(Strict):
+    """N4 bias field correction (Tustison 2010), for MR; gives float32."""
+
+    name: Literal["n4"]
+    shrink: int = Field(4, ge=1, description="the field is fitted on every n-th voxel of a slice")
+    iterations: tuple[int, ...] = Field((50, 50, 50), min_length=1, description="most iterations, a number a level")
+
+
+class MedianFilter(Strict):
+    """Median of a square of each slice, against salt-and-pepper noise; keeps the type."""
+
+    name: Literal["median"]
+    size_px: Literal[3, 5] = 3
+
+
+class ClaheFilter(Strict):
+    """Contrast-limited adaptive histogram equalisation of each slice; 8-bit and 16-bit images, keeps the type."""
+
+    name: Literal["clahe"]
+    clip: float = Field(2.0, gt=0)
+    tiles: int = Field(8, ge=1, description="tiles along height and along width")
+
+
+FilterConfig = Annotated[N4Filter | MedianFilter | ClaheFilter, Field(discriminator="name")]
+
+
+class Dataset(Strict):
+    """What every data set has. `root` is below CASEFOLD_DATA."""
+
+    OUTSIDE_STORE: ClassVar[frozenset[str]] = frozenset(
+        {"root", "test", "drop_scans", "dropped_slices", "folds", "cache_gib", "sample_submission", "submission"}
+    )
+
+    root: str
+    classes: tuple[str, ...] = Field(min_length=1, max_length=64)
+    drop_scans: tuple[str, ...] = ()
+    dropped_slices: int | None = Field(None, ge=0, description="what drop_scans must remove; checked when given")
+    filters: tuple[FilterConfig, ...] = Field((), description="applied to each scan as it is read, in this order")
+    cache_gib: float = Field(2.0, ge=0, description="memory a training process may keep prepared arrays in; 0: none")
+    folds: FoldsConfig = CaseFolds()
+
+    @model_validator(mode="after")
+    def _named_once(self) -> "Dataset":
+        for field in ("classes", "drop_scans"):
+            words = getattr(self, field)
+            twice = sorted({word for word in words if words.count(word) > 1})
+            if twice:
+                raise ValueError(f"{field} names {twice} more than once")
+        taken = sorted(SLICE_COLUMNS.intersection(self.classes))
+        if taken:
+            raise ValueError(f"classes: {taken} are columns of the slice table; take other names")
+        return self

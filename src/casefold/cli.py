@@ -182,8 +182,9 @@ def _train(
 ) -> None:  # fmt: skip
     with _explained():
         from casefold.pipeline.steps import train_step
+        from casefold.train.loop import Habits
 
-        manifests = train_step(_open(name, jobs, device, overrides), folds, member or [], redo, workers)
+        manifests = train_step(_open(name, jobs, device, overrides), folds, member or [], redo, Habits(workers))
         rows = [{"run": title, "cpu_s": m["cpu_s"], **m["score"]} for title, m in manifests.items()]
         _show(pd.DataFrame(rows))
         typer.echo(f"{sum(row['cpu_s'] for row in rows) / 60:.1f} CPU-minutes in all")

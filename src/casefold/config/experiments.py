@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from casefold.config.base import Strict
+from casefold.config.training import Train
 from casefold.core import Triple
 
 LossName = Literal["bce", "ce", "dice", "focal", "tversky"]
@@ -133,41 +134,6 @@ class Loss(Strict):
     name: LossName
     weight: float = Field(1.0, gt=0)
     on: Literal["maps", "presence"] = "maps"
-
-
-class Schedule(Strict):
-    """Linear warm-up over a share of the steps, then half a cosine down to zero."""
-
-    name: Literal["cosine"] = "cosine"
-    warmup: float = Field(0.05, ge=0, lt=1)
-
-
-class Ema(Strict):
-    """Exponential moving average of the weights, with warm-up min(decay, (1 + n) / (10 + n))."""
-
-    name: Literal["ema"] = "ema"
-    decay: float = Field(0.999, gt=0, lt=1)
-
-
-class NoAverage(Strict):
-    """The last raw weights are used."""
-
-    name: Literal["none"]
-
-
-class Train(Strict):
-    """How a member is trained."""
-
-    epochs: int = Field(ge=1)
-    batch_size: int = Field(16, ge=1)
-    lr: float = Field(3e-4, gt=0)
-    weight_decay: float = Field(0.01, ge=0)
-    schedule: Schedule = Schedule()
-    clip_norm: float | None = Field(12.0, gt=0)
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    average: Annotated[Ema | NoAverage, Field(discriminator="name")] = Ema()
-    validate_every: int = Field(5, ge=1, description="epochs between validations on whole scans; the last always is")
-    seed: int = 0
 
 
 class Predict(Strict):

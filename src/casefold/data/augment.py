@@ -13,11 +13,11 @@ from casefold.data.normalize import Floats
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 import albumentations as A
 
-Key = tuple[int, int, int]
+Key = tuple[int, ...]
 
 
 def seed_of(key: Key) -> int:
-    """One 32-bit seed from (seed, epoch, index)."""
+    """One 32-bit seed from a key: (seed, epoch, index), and the rank where that counts."""
     return int(np.random.SeedSequence(key).generate_state(1)[0])
 
 

@@ -18,29 +18,38 @@ def epoch_order(positive: NDArray[np.bool_], empty_share: float, seed: int, epoc
 
 
 class BatchSampler(Sampler[list[tuple[int, int]]]):
-    """Batches of (epoch, index) for one epoch at a time, the same number on every rank; an incomplete last one is left
-    out, unless it is the only one."""
+    """Batches of (epoch, index) for one epoch at a time, the same number on every rank.
+
+    Their number is a multiple of `group` (the batches of one step); what is left over waits for another epoch, unless
+    it is all there is. skip: batches at the start of the epoch that are done already.
+    """
 
     def __init__(
-        self, positive: NDArray[np.bool_], empty_share: float, batch_size: int, seed: int, rank: int = 0, ranks: int = 1
-    ) -> None:
+        self, positive: NDArray[np.bool_], empty_share: float, batch_size: int, seed: int, rank: int = 0,
+        ranks: int = 1, group: int = 1,
+    ) -> None:  # fmt: skip
         self.positive, self.empty_share, self.batch_size, self.seed = positive, empty_share, batch_size, seed
-        self.rank, self.ranks = rank, ranks
-        self.epoch = 0
+        self.rank, self.ranks, self.group = rank, ranks, group
+        self.epoch, self.skip = 0, 0
 
-    def _mine(self) -> NDArray[np.int64]:
-        order = epoch_order(self.positive, self.empty_share, self.seed, self.epoch)
+    def _mine(self, epoch: int) -> NDArray[np.int64]:
+        order = epoch_order(self.positive, self.empty_share, self.seed, epoch)
         return order[: len(order) - len(order) % self.ranks][self.rank :: self.ranks]
 
+    def length(self, epoch: int) -> int:
+        """Batches of an epoch, whatever was done of it."""
+        return max(1, len(self._mine(epoch)) // (self.batch_size * self.group)) * self.group
+
     def __len__(self) -> int:
-        return max(1, len(self._mine()) // self.batch_size)
+        return self.length(self.epoch) - self.skip
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        mine = self._mine()
-        if not len(mine):
+        mine = self._mine(self.epoch)
+        if len(mine) < self.group:
             raise DataError(
                 f"epoch {self.epoch} has nothing for rank {self.rank} of {self.ranks}: {self.positive.sum()} positive "
                 f"items of {len(self.positive)} and sampler.empty_share {self.empty_share}; raise the share"
             )
-        for start in range(0, len(self) * self.batch_size, self.batch_size):
-            yield [(self.epoch, int(index)) for index in mine[start : start + self.batch_size]]
+        batches = self.length(self.epoch)
+        for batch in np.array_split(mine[: batches * self.batch_size], batches)[self.skip :]:
+            yield [(self.epoch, int(index)) for index in batch]

@@ -16,6 +16,7 @@ from casefold.folds import FoldTable, make, read, write
 from casefold.pipeline.project import FULL, Project, pick
 from casefold.readers.table import dropped
 from casefold.store import Store, prepare
+from casefold.train.loop import Habits
 from casefold.train.run import Job, is_done, move_aside, train
 
 logger = logging.getLogger(__name__)
@@ -57,7 +58,11 @@ def folds_step(project: Project, store: Store, given: Path | None = None) -> Fol
 
 
 def train_step(
-    project: Project, folds: Sequence[str] | None, members: Sequence[str] = (), redo: bool = False, workers: int = 0
+    project: Project,
+    folds: Sequence[str] | None,
+    members: Sequence[str] = (),
+    redo: bool = False,
+    habits: Habits | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Train the members on folds (None: every fold), each run once; gives the manifests by `member fold`.
 
@@ -70,7 +75,15 @@ def train_step(
         if fold != FULL:
             table.split(store, int(fold))
     jobs = [
-        Job(project.members[name], table, fold, project.store_root, project.run(name, fold), project.device, workers)
+        Job(
+            project.members[name],
+            table,
+            fold,
+            project.store_root,
+            project.run(name, fold),
+            project.device,
+            habits or Habits(),
+        )
         for name in sorted(pick(project, members), key=lambda name: project.members[name].kind == "cls")  # type: ignore[attr-defined]
         for fold in wanted
     ]

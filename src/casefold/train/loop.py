@@ -1,130 +1,221 @@
-"""The loop: epochs of keyed batches on Lightning Fabric, an averaged model, whole-scan validation, checkpoints."""
+"""The loop: epochs of keyed batches on Lightning Fabric, averaged weights, whole-scan validation, checkpoints."""
 
-import math
 import multiprocessing
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import nn
+from torch.optim.swa_utils import update_bn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from casefold.config.experiments import Experiment, Schedule, Seg3d
+from casefold.config.experiments import Experiment, Seg3d
 from casefold.core import CasefoldError, ConfigError
-from casefold.data.augment import seed_of
 from casefold.data.sampler import BatchSampler
-from casefold.losses import total_loss
 from casefold.models.build import PaddedNet, level_depths, memory_format
 from casefold.models.precision import Precision, pick_device, resolve
 from casefold.train.log import write_rows
-from casefold.train.state import Progress, State, averaged
+from casefold.train.optim import Average, build_optimizer, schedule_factor
+from casefold.train.state import Progress, State
+from casefold.train.step import Stepper
+from casefold.train.stop import StoppedError, noting_signals
 
 FABRIC_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 Validate = Callable[[nn.Module], dict[str, float]]
 Report = Callable[[dict[str, Any]], None]
 
 
-class DivergedError(CasefoldError):
-    """The loss is no longer a number."""
+@dataclass(frozen=True)
+class Habits:
+    """What changes no result: loading processes, and when besides the end of an epoch a checkpoint is written."""
+
+    workers: int = 0
+    save_minutes: float = 10.0
+    save_steps: int | None = None
 
 
 def make_fabric(config: Experiment, device: str) -> Fabric:
-    """Fabric on one device, in the precision that the config asks for there."""
+    """Fabric in the precision that the config asks for: on one device, or on all that `torchrun` was given."""
     target = pick_device(device)
-    precision = FABRIC_PRECISION[_safe_precision(config, target)]
-    fabric = Fabric(accelerator=target.type, devices=1, precision=precision)
+    precision: Any = FABRIC_PRECISION[_safe_precision(config, target)]
+    ranks, local = (int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    fabric = Fabric(
+        accelerator=target.type, devices=local, num_nodes=ranks // local, precision=precision,
+        strategy="ddp" if ranks > 1 else "auto",
+    )  # fmt: skip
     fabric.launch()
     return fabric
 
 
 def fit(
     fabric: Fabric, config: Experiment, net: PaddedNet, dataset: Any, sampler: BatchSampler, run: Path,
-    workers: int, validate: Validate | None, report: Report, title: str,
+    habits: Habits, validate: Validate | None, report: Report, title: str, fixed: dict[str, Any],
 ) -> tuple[nn.Module, Progress]:  # fmt: skip
-    """Train to the last epoch, going on from `run/last.pt` where there is one; gives the weights to use, and progress.
+    """Train to the last epoch, going on from the checkpoint in `run`; gives the weights to use, and progress.
 
-    validate: called with them every `validate_every` epochs and at the last. report: called with each epoch's row.
+    validate: called with them every `validate_every` epochs and at the last, on every rank. report: called with each
+    epoch's row. fixed: what a checkpoint must have been saved under. Raises StoppedError after SIGTERM, all saved.
     """
     train = config.train
-    sampler.epoch = 0
-    steps = [_length(sampler, epoch) for epoch in range(train.epochs)]
     raw = net.to(fabric.device).to(memory_format=memory_format(net))
-    average = averaged(train, raw)
-    optimizer = torch.optim.AdamW(raw.parameters(), train.lr, weight_decay=train.weight_decay)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, schedule_factor(train.schedule, sum(steps)))
+    average = Average(train, raw)
+    optimizer = build_optimizer(train, raw.parameters())
+    steps = sum(sampler.length(epoch) for epoch in range(train.epochs)) // train.accumulate
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, schedule_factor(train.schedule, steps))
     scaler = getattr(fabric._precision, "scaler", None)  # fabric leaves the AMP scaler out of what it saves
-    state = State(raw, average, optimizer, scheduler, scaler, Progress())
-    if (run / "last.pt").is_file():
-        state.load(run / "last.pt")
-    model, fabric_optimizer = fabric.setup(raw, optimizer)
-    loader = DataLoader(
-        dataset, batch_sampler=sampler, num_workers=workers, pin_memory=fabric.device.type == "cuda",
-        multiprocessing_context="spawn" if workers else None, persistent_workers=False,
-    )  # fmt: skip
+    state = State(raw, average, optimizer, scheduler, scaler, fixed)
+    state.load(run)
     progress = state.progress
-    no_bar = None if multiprocessing.parent_process() is None else True  # side by side they would overwrite each other
-    while progress.epoch < train.epochs:
-        wall, cpu = time.perf_counter(), cpu_seconds()
-        sampler.epoch = progress.epoch
-        raw.train()
-        parts: list[dict[str, float]] = []
-        bar = tqdm(loader, f"{title} epoch {progress.epoch + 1}/{train.epochs}", leave=False, disable=no_bar)
-        for index, batch in enumerate(bar):
-            torch.manual_seed(seed_of((train.seed, progress.epoch, index)))  # dropout and drop path draw from this
-            part = _step(fabric, config, model, fabric_optimizer, batch, f"epoch {progress.epoch + 1}, batch {index}")
-            scheduler.step()
-            progress.step += 1
-            if average is not None:
-                average.update_parameters(raw)
-            parts.append(part)
-            bar.set_postfix(loss=f"{part['loss']:.4f}")
-        progress.epoch += 1
-        row: dict[str, Any] = {"epoch": progress.epoch, "step": progress.step, "lr": scheduler.get_last_lr()[0]}
-        row |= {name: float(np.mean([part[name] for part in parts])) for name in parts[0]}
-        if validate is not None and (progress.epoch % train.validate_every == 0 or progress.epoch == train.epochs):
-            row |= validate(raw if average is None else average.module)
-        progress.rows.append(row)
-        spent = {"epoch": progress.epoch, "wall_s": time.perf_counter() - wall, "cpu_s": cpu_seconds() - cpu}
-        progress.timing.append(spent)
-        state.save(run / "last.pt")
-        write_rows(progress.rows, run / "log.csv")
-        write_rows(progress.timing, run / "timing.csv")
-        report(row | {"cpu_s": progress.cpu_s})
-    return (raw if average is None else average.module), progress
+    model, fabric_optimizer = fabric.setup(torch.compile(raw) if train.compile else raw, optimizer)
+    stepper = Stepper(fabric, config, model, fabric_optimizer, progress.split)
+    loader = DataLoader(
+        dataset, batch_sampler=sampler, num_workers=habits.workers, pin_memory=fabric.device.type == "cuda",
+        multiprocessing_context="spawn" if habits.workers else None,
+    )  # fmt: skip
+    bar = tqdm(total=steps, initial=progress.step, desc=title, leave=False, disable=_no_bar(fabric))
+    with noting_signals() as stop, bar:
+        while progress.epoch < train.epochs and not progress.stopped:
+            raw.train()
+            clock = Clock(progress.spent)
+            for batches in _groups(loader, sampler, progress, train.accumulate, clock):
+                parts, stopping = stepper.step(batches, progress.epoch, progress.batch, bool(stop))
+                scheduler.step()
+                average.after_step()
+                progress.parts.append(parts)
+                progress.batch += len(batches)
+                progress.step += 1
+                progress.split = stepper.split
+                clock.items += sum(len(batch["image"]) for batch in batches)
+                bar.update()
+                bar.set_postfix(loss=f"{parts['loss']:.4f}")
+                if stopping or clock.save_is_due(habits, progress.step):
+                    progress.spent = clock.spent()
+                    _save(fabric, state, run)
+                if stopping:
+                    raise StoppedError(stop.exit_code)
+            progress.epoch, progress.batch = progress.epoch + 1, 0
+            average.after_epoch(progress.epoch)
+            row = _row(progress, float(scheduler.get_last_lr()[0]))
+            if validate is not None and (progress.epoch % train.validate_every == 0 or progress.epoch == train.epochs):
+                _settle(fabric, average, loader, sampler)
+                row |= validate(average.weights())
+                _judge(state, row, train.patience)
+            progress.rows.append(row)
+            progress.timing.append({"epoch": progress.epoch, **clock.spent()})
+            progress.spent, progress.parts = {}, []
+            _save(fabric, state, run)
+            report(row | {"cpu_s": progress.cpu_s})
+    _settle(fabric, average, loader, sampler)
+    weights = average.weights()
+    if state.best_weights is not None:
+        weights.load_state_dict(state.best_weights)
+    return weights, progress
 
 
-def _step(
-    fabric: Fabric, config: Experiment, model: Any, optimizer: Any, batch: dict[str, Any], where: str
-) -> dict[str, float]:
-    target = {
-        name: value.to(fabric.device, non_blocking=True) for name, value in batch.items() if isinstance(value, Tensor)
-    }
-    image = target.pop("image")
-    if image.ndim == 4:
-        image = image.contiguous(memory_format=torch.channels_last)
-    outputs = model(image)
-    activation = getattr(config.model, "activation", "sigmoid")  # type: ignore[attr-defined]
-    loss, parts = total_loss(config.losses, outputs, target, activation)  # type: ignore[attr-defined]
-    value = float(loss.detach())
-    if not math.isfinite(value):
-        raise DivergedError(
-            f"the loss became {value} in {where}, on {batch['name']}; lower train.lr, or look at those slices"
-        )
-    fabric.backward(loss)
-    limit = config.train.clip_norm
-    norm = fabric.clip_gradients(
-        model, optimizer, max_norm=math.inf if limit is None else limit, error_if_nonfinite=False
-    )
-    if not math.isfinite(norm) and getattr(fabric._precision, "scaler", None) is None:
-        raise DivergedError(f"the gradient became {float(norm)} in {where}, on {batch['name']}; lower train.lr")
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
-    return {"loss": value, **parts, "gradient_norm": float(norm), "predicted_positive": _positive(outputs, activation)}
+class Clock:
+    """What an epoch took so far, over all processes that worked on it."""
+
+    def __init__(self, before: dict[str, float]) -> None:
+        self.before, self.wall, self.cpu = before, time.perf_counter(), cpu_seconds()
+        self.saved, self.waited, self.items = self.wall, 0.0, 0
+
+    def spent(self) -> dict[str, float]:
+        """Seconds of wall and CPU, seconds waited for data, items seen, and the peak of memory in MB."""
+        now = {
+            "wall_s": time.perf_counter() - self.wall,
+            "cpu_s": cpu_seconds() - self.cpu,
+            "wait_s": self.waited,
+            "items": float(self.items),
+        }
+        total = {name: self.before.get(name, 0.0) + value for name, value in now.items()}
+        return total | {"peak_mb": max(self.before.get("peak_mb", 0.0), peak_megabytes())}
+
+    def save_is_due(self, habits: Habits, step: int) -> bool:
+        """Whether it is time for a checkpoint within the epoch."""
+        if habits.save_steps is not None and step % habits.save_steps == 0:
+            return True
+        if time.perf_counter() - self.saved < 60 * habits.save_minutes:
+            return False
+        self.saved = time.perf_counter()
+        return True
+
+
+def _groups(
+    loader: DataLoader[Any], sampler: BatchSampler, progress: Progress, size: int, clock: Clock
+) -> Iterator[list[Any]]:
+    """The batches of an epoch that are still to come, so many at a time as make a step."""
+    sampler.epoch, sampler.skip = progress.epoch, progress.batch
+    source = iter(loader)
+    while True:
+        began = time.perf_counter()
+        try:
+            batches = list(islice(source, size))
+        except RuntimeError as e:
+            if "DataLoader worker" not in str(e):
+                raise
+            raise CasefoldError(
+                f"a data loading process died ({e}); what is in the last checkpoint stands: the same command goes on "
+                "from it. Where memory is short, give fewer --workers"
+            ) from e
+        clock.waited += time.perf_counter() - began
+        if not batches:
+            return
+        yield batches
+
+
+def _row(progress: Progress, rate: float) -> dict[str, Any]:
+    mean = {name: float(np.mean([part[name] for part in progress.parts])) for name in progress.parts[0]}
+    return {"epoch": progress.epoch, "step": progress.step, "lr": rate, **mean}
+
+
+def _judge(state: State, row: dict[str, Any], patience: int | None) -> None:
+    """Early stopping: keep the best validated weights, and count the validations since."""
+    if patience is None:
+        return
+    progress = state.progress
+    score = next(value for name, value in row.items() if name.startswith("valid"))
+    if progress.best is None or score > progress.best:
+        progress.best, progress.since = score, 0
+        state.best_weights = {
+            name: value.detach().cpu().clone() for name, value in state.average.weights().state_dict().items()
+        }
+    else:
+        progress.since += 1
+        progress.stopped = progress.since >= patience
+
+
+def _settle(fabric: Fabric, average: Average, loader: DataLoader[Any], sampler: BatchSampler) -> None:
+    """The average's buffers, the same on every rank: batch statistics computed anew for SWA, else those of rank 0."""
+    weights = average.weights()
+    if average.wants_batch_statistics:
+        sampler.epoch, sampler.skip = 0, 0
+        update_bn((batch["image"] for batch in loader), weights, fabric.device)
+        weights.eval()
+    if fabric.world_size > 1:
+        for buffer in weights.buffers():
+            buffer.copy_(fabric.broadcast(buffer, src=0))
+
+
+def _save(fabric: Fabric, state: State, run: Path) -> None:
+    """A checkpoint and both logs, by rank 0; the others wait."""
+    if fabric.is_global_zero:
+        state.save(run)
+        write_rows(state.progress.rows, run / "log.csv")
+        write_rows(state.progress.timing, run / "timing.csv")
+    fabric.barrier()
+
+
+def _no_bar(fabric: Fabric) -> bool | None:
+    """Bars of processes side by side would overwrite each other; None shows one where there is a terminal."""
+    return True if multiprocessing.parent_process() is not None or not fabric.is_global_zero else None
 
 
 def _safe_precision(config: Experiment, device: torch.device) -> Precision:
@@ -146,18 +237,6 @@ def _safe_precision(config: Experiment, device: torch.device) -> Precision:
     return "fp32"
 
 
-def schedule_factor(schedule: Schedule, steps: int) -> Callable[[int], float]:
-    """The learning rate's factor by step: up from near 0 over the warm-up, then half a cosine down to 0."""
-    warm = max(1, round(schedule.warmup * steps))
-
-    def factor(step: int) -> float:
-        if step < warm:
-            return (step + 1) / (warm + 1)
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warm) / max(1, steps - warm))))
-
-    return factor
-
-
 def cpu_seconds() -> float:
     """User and system seconds of this process and of its ended children."""
     import resource
@@ -166,14 +245,10 @@ def cpu_seconds() -> float:
     return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
 
 
-def _positive(outputs: dict[str, Tensor], activation: str) -> float:
-    what = "maps" if "maps" in outputs else "presence"
-    logits = outputs[what].detach()
-    if what == "maps" and activation == "softmax":
-        return float((logits.argmax(1) > 0).float().mean())
-    return float((logits > 0).float().mean())
+def peak_megabytes() -> float:
+    """The most memory that was in use: of the GPU where there is one, else of this process."""
+    import resource
 
-
-def _length(sampler: BatchSampler, epoch: int) -> int:
-    sampler.epoch = epoch
-    return len(sampler)
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3

@@ -3,12 +3,14 @@
 import logging
 import os
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from torch import nn
 
 from casefold.config.experiments import Cls, Experiment, Seg3d, Seg25d
@@ -19,14 +21,15 @@ from casefold.data.sampler import BatchSampler
 from casefold.data.slices import SliceDataset
 from casefold.files import hash_file, hash_value, read_json, write_json
 from casefold.folds import FoldTable
-from casefold.metrics import dice
+from casefold.metrics import dice, nan_mean
 from casefold.models.build import PaddedNet, build, parameters
 from casefold.models.weights import WeightsInfo, read_info, save_weights
 from casefold.oof import refuse_seen, write_prediction
 from casefold.predict import Member, load_member, predict
 from casefold.store import Store
 from casefold.train.log import surroundings
-from casefold.train.loop import fit, make_fabric
+from casefold.train.loop import Habits, fit, make_fabric
+from casefold.train.state import BEFORE, LAST
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +44,7 @@ class Job:
     store: Path
     run: Path
     device: str = "auto"
-    workers: int = 0
+    habits: Habits = field(default_factory=Habits)
 
     @property
     def title(self) -> str:
@@ -89,15 +92,17 @@ def train(job: Job) -> dict[str, Any]:
     names, held = (store.labelled(), []) if job.fold == "full" else job.table.split(store, int(job.fold))
     if not names:
         raise CasefoldError(f"{job.title}: no scan is left to train on")
-    job.run.mkdir(parents=True, exist_ok=True)
-    save(job.config, job.run / "config.yaml")
-    manifest = {"state": "running", "inputs": job.inputs(store), "seed": job.config.train.seed, **surroundings()}
-    write_json(job.run / "manifest.json", manifest)
-
     fabric = make_fabric(job.config, job.device)
+    manifest = {"state": "running", "inputs": job.inputs(store), "seed": job.config.train.seed, **surroundings()}
+    if fabric.is_global_zero:
+        job.run.mkdir(parents=True, exist_ok=True)
+        save(job.config, job.run / "config.yaml")
+        write_json(job.run / "manifest.json", manifest)
+    fabric.barrier()
     modalities = len(store.scan(names[0]).image)
     torch.manual_seed(job.config.train.seed)
-    net = build(job.config, modalities, len(store.classes), pretrained=not (job.run / "last.pt").is_file())
+    fresh = not any((job.run / name).is_file() for name in (LAST, BEFORE))
+    net = build(job.config, modalities, len(store.classes), pretrained=fresh)
     info = WeightsInfo(
         member=job.config.name,
         fold=job.fold,
@@ -106,66 +111,95 @@ def train(job: Job) -> dict[str, Any]:
         classes=store.classes,
         seen_cases=tuple(dict.fromkeys(store.case_of[name] for name in names)),
         seen_scans=tuple(names) if job.table.kind == "time" else (),
+        selected_on_fold=job.config.train.patience is not None,
     )
+    mine = held[fabric.global_rank :: fabric.world_size]
 
     def validate(weights: nn.Module) -> dict[str, float]:
         member = Member(job.config, (cast(PaddedNet, weights),), store.classes, job.fold, "")
-        pairs = [(store.scan(name), predict(member, store.scan(name), fabric.device)) for name in held]
-        return score(pairs)
+        found = {name: scan_score(store.scan(name), predict(member, store.scan(name), fabric.device)) for name in mine}
+        return mean_score(_gathered(fabric, found, held))
 
     def report(row: dict[str, Any]) -> None:
-        numbers = "  ".join(f"{name} {value:.4g}" for name, value in row.items() if name not in ("step", "lr"))
-        logger.info("%s  %s", job.title, numbers)
+        if fabric.is_global_zero:
+            numbers = "  ".join(f"{name} {value:.4g}" for name, value in row.items() if name not in ("step", "lr"))
+            logger.info("%s  %s", job.title, numbers)
 
     dataset, sampler = _dataset(job.config, store, names, fabric.global_rank, fabric.world_size)
+    fixed = {"config": info.config_hash, "ranks": fabric.world_size}
     weights, progress = fit(
-        fabric, job.config, net, dataset, sampler, job.run, job.workers, validate if held else None, report, job.title
-    )
-    save_weights(weights.state_dict(), info, job.run / "weights.safetensors")
-    if held:
-        _write_oof(job, store, held, info, fabric.device)
+        fabric, job.config, net, dataset, sampler, job.run, job.habits, validate if held else None, report, job.title,
+        fixed,
+    )  # fmt: skip
+    if fabric.is_global_zero:
+        save_weights(weights.state_dict(), info, job.run / "weights.safetensors")
+    fabric.barrier()
+    if mine:
+        _write_oof(job, store, mine, info, fabric.device)
+    fabric.barrier()
     manifest |= {
         "state": "done",
         "parameters": parameters(net),
         "seen_cases": list(info.seen_cases),
         "cpu_s": round(progress.cpu_s, 1),
         "wall_s": round(sum(row["wall_s"] for row in progress.timing), 1),
-        "score": {name: value for name, value in progress.rows[-1].items() if name.startswith("valid")},
+        "s_per_1000_steps": round(1000 * sum(row["wall_s"] for row in progress.timing) / progress.step, 1),
+        "peak_mb": round(max(row["peak_mb"] for row in progress.timing)),
+        "score": _last_score(progress.rows),
         "weights_hash": hash_file(job.run / "weights.safetensors"),
         "pid": os.getpid(),
     }
-    write_json(job.run / "manifest.json", manifest)
+    if fabric.is_global_zero:
+        write_json(job.run / "manifest.json", manifest)
+    fabric.barrier()
     return manifest
 
 
-def score(pairs: list[tuple[Scan, Prediction]]) -> dict[str, float]:
-    """Mean over scans at level 128: `valid_dice` (3D, classes absent from both skipped), or, for presence alone,
-    `valid_f1` of the slices, pooled. Voxels to be ignored do not count; nan where nothing could be scored."""
-    dices, hits, wrong = [], 0, 0
-    for scan, prediction in pairs:
-        truth = scan.class_masks()
-        if prediction.maps is not None:
-            predicted = prediction.maps >= HALF
-            if scan.ignore is not None:
-                truth, predicted = truth & ~scan.ignore, predicted & ~scan.ignore
-            dices += [dice(t, p) for t, p in zip(truth, predicted, strict=True)]
-        elif prediction.presence is not None:
-            is_there, said = truth.any(axis=(2, 3)), prediction.presence >= HALF
-            hits += int((is_there & said).sum())
-            wrong += int((is_there ^ said).sum())
-    if dices:
-        return {"valid_dice": float(np.nanmean(dices)) if not np.isnan(dices).all() else float("nan")}
+def scan_score(scan: Scan, prediction: Prediction) -> dict[str, list[float]]:
+    """At level 128: `dice` by class (3D, nan where absent from both), or, for presence alone, `hits` and `wrong` of the
+    slices. Voxels to be ignored do not count."""
+    truth = scan.class_masks()
+    if prediction.maps is not None:
+        predicted = prediction.maps >= HALF
+        if scan.ignore is not None:
+            truth, predicted = truth & ~scan.ignore, predicted & ~scan.ignore
+        return {"dice": [float(dice(t, p)) for t, p in zip(truth, predicted, strict=True)]}
+    if prediction.presence is not None:
+        is_there, said = truth.any(axis=(2, 3)), prediction.presence >= HALF
+        return {"hits": [float((is_there & said).sum())], "wrong": [float((is_there ^ said).sum())]}
+    return {}
+
+
+def mean_score(scans: Sequence[dict[str, list[float]]]) -> dict[str, float]:
+    """`valid_dice`, the mean over scans and classes, or `valid_f1` of the slices, pooled; nan where nothing counts."""
+    pooled = {name: [value for scan in scans for value in scan.get(name, [])] for name in ("dice", "hits", "wrong")}
+    if pooled["dice"]:
+        return {"valid_dice": float(nan_mean(np.array(pooled["dice"]), axis=0))}
+    hits, wrong = sum(pooled["hits"]), sum(pooled["wrong"])
     return {"valid_f1": 2 * hits / (2 * hits + wrong) if hits + wrong else float("nan")}
 
 
+def _gathered(fabric: Fabric, found: dict[str, Any], order: Sequence[str]) -> list[Any]:
+    """What every rank found by scan, in one order."""
+    if fabric.world_size > 1:
+        everywhere: list[dict[str, Any]] = [{} for _ in range(fabric.world_size)]
+        torch.distributed.all_gather_object(everywhere, found)
+        found = {name: value for part in everywhere for name, value in part.items()}
+    return [found[name] for name in order]
+
+
+def _last_score(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+    return {name: value for name, value in rows[-1].items() if name.startswith("valid")}
+
+
 def _dataset(config: Experiment, store: Store, names: list[str], rank: int, ranks: int) -> tuple[Any, BatchSampler]:
-    seed, batch = config.train.seed, config.train.batch_size
+    seed, batch, group = config.train.seed, config.train.batch_size, config.train.accumulate
     if isinstance(config, Seg3d):
         patches = PatchDataset(store, names, config.data, config.sampler, config.augment, seed)
-        return patches, BatchSampler(np.ones(len(patches), np.bool_), 1.0, batch, seed, rank, ranks)
+        return patches, BatchSampler(np.ones(len(patches), np.bool_), 1.0, batch, seed, rank, ranks, group)
     if isinstance(config, Cls | Seg25d):
         slices = SliceDataset(store, names, config.data, config.augment, seed)
-        return slices, BatchSampler(slices.positive, config.sampler.empty_share, batch, seed, rank, ranks)
+        return slices, BatchSampler(slices.positive, config.sampler.empty_share, batch, seed, rank, ranks, group)
     raise CasefoldError(f"no data set is known for {type(config).__name__}")
 
 

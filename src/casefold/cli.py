@@ -181,7 +181,7 @@ def _train(
     member: list[str] | None, redo: bool, workers: int,
 ) -> None:  # fmt: skip
     with _explained():
-        from casefold.pipeline.steps import train_step
+        from casefold.pipeline.training import train_step
         from casefold.train.loop import Habits
 
         manifests = train_step(_open(name, jobs, device, overrides), folds, member or [], redo, Habits(workers))

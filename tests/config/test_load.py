@@ -113,7 +113,10 @@ def test_all_faults_are_told_at_once_with_place_and_nearest_word(tmp_path: Path)
             ["reader: allowed: uwmgi, phantom, nifti, dicom, images (did you mean 'dicom'?); came 'dicm'"],
         ),
         (SET.replace("[a]", "[a, b, a]"), ["the whole: classes names ['a'] more than once"]),
-        (SET + "folds: {kind: grup}", ["folds.kind: allowed: case, group, time, given (did you mean 'group'?); came 'grup'"]),
+        (
+            SET + "folds: {kind: grup}",
+            ["folds.kind: allowed: case, group, time, given (did you mean 'group'?); came 'grup'"],
+        ),
         (SET + "folds: {kind: group, file: g.csv}\n", ["folds.column: is missing"]),
         (
             SET + "spacing_mm: unknow\n",

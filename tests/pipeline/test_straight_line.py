@@ -23,8 +23,9 @@ from casefold.metrics import dice
 from casefold.oof import join, read_prediction, write_prediction
 from casefold.pipeline.evaluation import oof_step, recipe_path, tune_step
 from casefold.pipeline.project import Project, open_project
-from casefold.pipeline.steps import folds_step, prepare_step, train_step
+from casefold.pipeline.steps import folds_step, prepare_step
 from casefold.pipeline.submitting import score_step, submit_step
+from casefold.pipeline.training import train_step
 from casefold.predict import load_member, predict
 from casefold.readers.table import find, load
 from casefold.submission import read_csv, rows

@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from casefold.config.experiments import Ema, Experiment, NoAverage, Schedule, Seg3d, Train
-from casefold.core import CasefoldError, ConfigError, DataError, StaleError
+from casefold.config.experiments import Experiment, Seg3d
+from casefold.core import CasefoldError, ConfigError, StaleError
 from casefold.data.sampler import BatchSampler
 from casefold.files import hash_file
 from casefold.folds import FoldTable
@@ -22,9 +22,9 @@ from casefold.oof import join, read_prediction
 from casefold.store import Store
 from casefold.train import loop
 from casefold.train import run as running
-from casefold.train.loop import DivergedError, fit, make_fabric, schedule_factor
-from casefold.train.run import Job, is_done, move_aside, score, train
-from casefold.train.state import averaged
+from casefold.train.loop import Habits, fit, make_fabric
+from casefold.train.run import Job, is_done, mean_score, move_aside, scan_score, train
+from casefold.train.step import DivergedError
 from toy_members import padded, seg3d, seg25d
 
 MEMBERS = {
@@ -44,60 +44,6 @@ class Killed(BaseException):
 
 def job_for(config: Experiment, table: FoldTable, store: Store, run: Path, fold: str = "0") -> Job:
     return Job(config, table, fold, store.root, run, "cpu")
-
-
-@pytest.mark.parametrize(
-    ("warmup", "factors"),
-    [
-        (0.2, [1 / 3, 2 / 3, 1, (1 + math.cos(math.pi / 8)) / 2]),
-        (0.0, [1 / 2, 1, (1 + math.cos(math.pi / 9)) / 2, (1 + math.cos(math.pi * 2 / 9)) / 2]),
-    ],
-)
-def test_schedule_begins(warmup: float, factors: list[float]) -> None:
-    factor = schedule_factor(Schedule(warmup=warmup), 10)
-    assert [factor(step) for step in range(4)] == pytest.approx(factors, abs=1e-12)
-
-
-def test_schedule_is_half_down_in_the_middle_and_ends_at_nothing() -> None:
-    factor = schedule_factor(Schedule(warmup=0.2), 10)
-    assert [factor(step) for step in (6, 10, 11)] == pytest.approx([0.5, 0, 0], abs=1e-12)
-    assert schedule_factor(Schedule(), 1)(0) == 0.5
-
-
-def moved(average: Any, net: nn.Linear, values: list[float]) -> list[float]:
-    """The averaged weight after each of these raw weights."""
-    found = []
-    for value in values:
-        with torch.no_grad():
-            net.weight.fill_(value)
-        average.update_parameters(net)
-        found.append(average.module.weight.item())
-    return found
-
-
-def test_ema_by_hand() -> None:
-    net = nn.Linear(1, 1, bias=False)
-    average = averaged(Train(epochs=1, average=Ema(decay=0.2)), net)
-    # decay: the first is taken as it is, then (1 + 1) / (10 + 1) = 2 / 11, then 3 / 12 is more than 0.2
-    second = 8 * 2 / 11 + 19 * 9 / 11
-    assert moved(average, net, [8.0, 19.0, 1.0]) == pytest.approx([8.0, second, second * 0.2 + 1.0 * 0.8], rel=1e-6)
-
-
-def test_ema_averages_running_statistics_and_copies_counters() -> None:
-    net = nn.BatchNorm1d(1)
-    average = averaged(Train(epochs=1), net)
-    assert average is not None
-    for mean in (11.0, 22.0):
-        assert net.running_mean is not None and net.num_batches_tracked is not None
-        net.running_mean.fill_(mean)
-        net.num_batches_tracked += 1
-        average.update_parameters(net)
-    assert average.module.running_mean.item() == pytest.approx(11 * 2 / 11 + 22 * 9 / 11)
-    assert average.module.num_batches_tracked.item() == 2
-
-
-def test_no_average_is_none() -> None:
-    assert averaged(Train(epochs=1, average=NoAverage(name="none")), nn.Linear(1, 1)) is None
 
 
 class Slices(torch.utils.data.Dataset[dict[str, Any]]):
@@ -127,7 +73,7 @@ def fit_slices(dataset: Slices, run: Path, **train_changes: Any) -> tuple[Any, A
     sampler = BatchSampler(np.ones(4, bool), 1.0, 2, seed=0)
     net = padded(Scale(), 2)
     weights, progress = fit(
-        make_fabric(config, "cpu"), config, net, dataset, sampler, run, 0, None, reported.append, "t"
+        make_fabric(config, "cpu"), config, net, dataset, sampler, run, Habits(), None, reported.append, "t", {}
     )
     return weights, progress, reported
 
@@ -157,17 +103,7 @@ def test_an_epoch_by_hand(tmp_path: Path) -> None:
     assert row["lr"] == pytest.approx(0.0, abs=1e-9)
     logged = pd.read_csv(tmp_path / "log.csv")
     assert logged["loss"].tolist() == [row["loss"]]
-    assert list(pd.read_csv(tmp_path / "timing.csv")) == ["epoch", "wall_s", "cpu_s"]
-
-
-def test_a_cut_checkpoint_is_named(tmp_path: Path) -> None:
-    fit_slices(Slices(), tmp_path)
-    content = (tmp_path / "last.pt").read_bytes()
-    (tmp_path / "last.pt").write_bytes(content[: len(content) // 2])
-    with pytest.raises(
-        DataError, match=r"checkpoint .*last\.pt can't be read \(.*; remove it to begin that fold again"
-    ):
-        fit_slices(Slices(), tmp_path)
+    assert list(pd.read_csv(tmp_path / "timing.csv")) == ["epoch", "wall_s", "cpu_s", "wait_s", "items", "peak_mb"]
 
 
 @pytest.mark.parametrize("kind", sorted(MEMBERS))
@@ -288,16 +224,16 @@ def test_validation_scores_whole_scans(toy_store: Store, toy_table: FoldTable, t
     scan = toy_store.scan("case2_day0")
     maps = np.where(scan.class_masks(), np.uint8(128), np.uint8(127))
     perfect = oof_prediction(run, toy_store, scan.name, 0, maps=maps)
-    assert score([(scan, perfect)]) == {"valid_dice": 1.0}
+    assert mean_score([scan_score(scan, perfect)]) == {"valid_dice": 1.0}
     maps = maps.copy()
     maps[1] = 0
     half = oof_prediction(run, toy_store, scan.name, 0, maps=maps)
-    assert score([(scan, half), (scan, perfect)]) == {"valid_dice": (1 + 0 + 1 + 1) / 4}
+    assert mean_score([scan_score(scan, half), scan_score(scan, perfect)]) == {"valid_dice": (1 + 0 + 1 + 1) / 4}
     presence = np.array([[0, 255, 255, 255, 0, 0, 0, 0], [0, 0, 0, 128, 127, 0, 0, 200]], np.uint8)
     there = oof_prediction(run, toy_store, scan.name, 0, maps=None, presence=presence)
     # of 3 + 2 slices 3 + 1 are found, and one of `right` is said where it is not
-    assert score([(scan, there)]) == {"valid_f1": 2 * 4 / (2 * 4 + 2)}
-    assert math.isnan(score([])["valid_f1"])
+    assert mean_score([scan_score(scan, there)]) == {"valid_f1": 2 * 4 / (2 * 4 + 2)}
+    assert math.isnan(mean_score([])["valid_f1"])
 
 
 def test_training_needs_no_logger_to_be_set_up(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:

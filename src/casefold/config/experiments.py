@@ -5,10 +5,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from casefold.config.base import Strict
+from casefold.config.losses import Bce, Dice, LossConfig, check_losses
 from casefold.config.training import Train
 from casefold.core import Triple
 
-LossName = Literal["bce", "ce", "dice", "focal", "tversky"]
 AugmentName = Literal["none", "light", "medium", "heavy"]
 ArchName = Literal["unet", "unetplusplus", "upernet", "fpn", "manet", "linknet", "pspnet", "deeplabv3plus", "segformer"]
 NormName = Literal["instance", "batch"]
@@ -128,14 +128,6 @@ class Seg3dModel(Strict):
         return self
 
 
-class Loss(Strict):
-    """One term of the loss; `on` says which output it reads."""
-
-    name: LossName
-    weight: float = Field(1.0, gt=0)
-    on: Literal["maps", "presence"] = "maps"
-
-
 class Predict(Strict):
     """How a member predicts, in OOF, submission and bundle alike."""
 
@@ -153,22 +145,6 @@ class Experiment(Strict):
     predict: Predict = Predict()
 
 
-def _check_losses(losses: tuple[Loss, ...], activation: str, presence: bool, maps: bool) -> None:
-    for index, loss in enumerate(losses):
-        if loss.on == "maps" and not maps:
-            raise ValueError(f"losses[{index}]: this kind has no maps; write `on: presence`")
-        if loss.on == "presence" and not presence:
-            raise ValueError(f"losses[{index}]: there is no presence output; set model.presence_head")
-        if loss.on == "presence" and loss.name not in ("bce", "focal"):
-            raise ValueError(f"losses[{index}]: {loss.name!r} is for maps; presence takes bce or focal")
-        if loss.name == "ce" and activation != "softmax":
-            raise ValueError(f"losses[{index}]: `ce` wants model.activation softmax; sigmoid goes with `bce`")
-        if loss.on == "maps" and loss.name == "bce" and activation == "softmax":
-            raise ValueError(f"losses[{index}]: `bce` wants model.activation sigmoid; softmax goes with `ce`")
-    if maps and not any(loss.on == "maps" for loss in losses):
-        raise ValueError("losses: none is on maps, so the maps would never be trained")
-
-
 class Cls(Experiment):
     """Slice classifier: for each class, is it on this slice?"""
 
@@ -176,11 +152,11 @@ class Cls(Experiment):
     data: SliceData = SliceData()
     sampler: SliceSampler = SliceSampler()
     model: ClsModel
-    losses: tuple[Loss, ...] = (Loss(name="bce", on="presence"),)
+    losses: tuple[LossConfig, ...] = (Bce(on="presence"),)
 
     @model_validator(mode="after")
     def _losses_fit(self) -> "Cls":
-        _check_losses(self.losses, "sigmoid", presence=True, maps=False)
+        check_losses(self.losses, "sigmoid", self.train.label_smoothing, presence=True, maps=False)
         return self
 
 
@@ -191,11 +167,12 @@ class Seg25d(Experiment):
     data: SliceData = SliceData()
     sampler: SliceSampler = SliceSampler()
     model: Seg2dModel
-    losses: tuple[Loss, ...] = (Loss(name="bce"), Loss(name="dice"))
+    losses: tuple[LossConfig, ...] = (Bce(), Dice())
 
     @model_validator(mode="after")
     def _losses_fit(self) -> "Seg25d":
-        _check_losses(self.losses, self.model.activation, self.model.presence_head != "none", maps=True)
+        presence = self.model.presence_head != "none"
+        check_losses(self.losses, self.model.activation, self.train.label_smoothing, presence, maps=True)
         if any("z" in flip for flip in self.predict.flips):
             raise ValueError("predict.flips: a slice has no z axis; flip along x, y or xy")
         return self
@@ -208,11 +185,11 @@ class Seg3d(Experiment):
     data: VolumeData = VolumeData()
     sampler: PatchSampler = PatchSampler()
     model: Seg3dModel = Seg3dModel()
-    losses: tuple[Loss, ...] = (Loss(name="bce"), Loss(name="dice"))
+    losses: tuple[LossConfig, ...] = (Bce(), Dice())
 
     @model_validator(mode="after")
     def _losses_fit(self) -> "Seg3d":
-        _check_losses(self.losses, self.model.activation, presence=False, maps=True)
+        check_losses(self.losses, self.model.activation, self.train.label_smoothing, presence=False, maps=True)
         if self.data.patch is None and self.train.batch_size > 1:
             raise ValueError("data.patch: whole scans differ in size; give a patch, or train.batch_size 1")
         return self

@@ -27,7 +27,7 @@ from casefold.metrics import (
 )
 from casefold.oof import join, read_prediction
 from casefold.pipeline.project import Project
-from casefold.pipeline.steps import train_step
+from casefold.pipeline.training import train_step
 from casefold.store import Store
 from casefold.tune import Table, build_table, case_scores, choose, cross_fit, to_recipe
 

@@ -1,23 +1,17 @@
 """prepare, folds, train: each goes on where it stopped, and does nothing where it is done."""
 
 import logging
-import multiprocessing
 import shutil
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import torch
 from tqdm import tqdm
 
-from casefold.core import CasefoldError, ConfigError
+from casefold.core import ConfigError
 from casefold.folds import FoldTable, make, read, write
-from casefold.pipeline.project import FULL, Project, pick
+from casefold.pipeline.project import Project
 from casefold.readers.table import dropped
 from casefold.store import Store, prepare
-from casefold.train.loop import Habits
-from casefold.train.run import Job, is_done, move_aside, train
 
 logger = logging.getLogger(__name__)
 
@@ -55,79 +49,3 @@ def folds_step(project: Project, store: Store, given: Path | None = None) -> Fol
         write(make(project.dataset.folds, store, project.groups()), store, path)
         logger.info("wrote %s; commit it: every run and every score hangs on it", path)
     return project.table(store)
-
-
-def train_step(
-    project: Project,
-    folds: Sequence[str] | None,
-    members: Sequence[str] = (),
-    redo: bool = False,
-    habits: Habits | None = None,
-) -> dict[str, dict[str, Any]]:
-    """Train the members on folds (None: every fold), each run once; gives the manifests by `member fold`.
-
-    A run that fails does not stop the others; they are named together at the end.
-    """
-    store = prepare_step(project)
-    table = folds_step(project, store)
-    wanted = [str(fold) for fold in range(table.count)] if folds is None else list(folds)
-    for fold in wanted:
-        if fold != FULL:
-            table.split(store, int(fold))
-    jobs = [
-        Job(
-            project.members[name],
-            table,
-            fold,
-            project.store_root,
-            project.run(name, fold),
-            project.device,
-            habits or Habits(),
-        )
-        for name in sorted(pick(project, members), key=lambda name: project.members[name].kind == "cls")  # type: ignore[attr-defined]
-        for fold in wanted
-    ]
-    if redo:
-        for job in jobs:
-            move_aside(job.run)
-    waiting = [job for job in jobs if not is_done(job, store)]
-    logger.info("train: %d of %d runs to do", len(waiting), len(jobs))
-    if waiting:
-        _train_all(waiting, project.jobs)
-    return {job.title: train(job) for job in jobs}
-
-
-def pool(processes: int) -> ProcessPoolExecutor:
-    """Worker processes that share the cores between them."""
-    spawn = multiprocessing.get_context("spawn")
-    threads = max(1, torch.get_num_threads() // processes)
-    level = logging.getLogger().level
-    return ProcessPoolExecutor(processes, mp_context=spawn, initializer=_start_worker, initargs=(threads, level))
-
-
-def _start_worker(threads: int, level: int) -> None:
-    logging.basicConfig(level=level, format="%(message)s")
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    torch.set_num_threads(threads)
-
-
-def _train_all(jobs: list[Job], processes: int) -> None:
-    failed: dict[str, BaseException] = {}
-    if min(processes, len(jobs)) == 1:
-        for job in jobs:
-            try:
-                train(job)
-            except CasefoldError as e:
-                failed[job.title] = e
-    else:
-        with pool(min(processes, len(jobs))) as workers:
-            waiting = {workers.submit(train, job): job for job in jobs}
-            for done in as_completed(waiting):
-                error = done.exception()
-                if error is not None:
-                    failed[waiting[done].title] = error
-    if failed:
-        lines = "\n".join(f"  {title}: {type(e).__name__}: {e}" for title, e in failed.items())
-        raise CasefoldError(
-            f"{len(failed)} of {len(jobs)} runs failed; the rest is kept; the same command does only these:\n{lines}"
-        ) from next(iter(failed.values()))

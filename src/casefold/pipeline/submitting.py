@@ -20,7 +20,7 @@ from casefold.infer import Loaded, infer, load_ensemble_models
 from casefold.metrics import dice_by_scan, nan_mean
 from casefold.pipeline.evaluation import evaluation_inputs, recipe_path, tune_step
 from casefold.pipeline.project import FULL, Project
-from casefold.pipeline.steps import pool, train_step
+from casefold.pipeline.training import pool, train_step
 from casefold.readers import RawScan, nifti
 from casefold.readers.table import find, load
 from casefold.submission import Score, Slice, check_csv, rows, score, write_csv

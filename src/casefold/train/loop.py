@@ -78,7 +78,8 @@ def fit(
     stepper = Stepper(fabric, config, model, fabric_optimizer, progress.split)
     loader = DataLoader(
         dataset, batch_sampler=sampler, num_workers=habits.workers, pin_memory=fabric.device.type == "cuda",
-        multiprocessing_context="spawn" if habits.workers else None,
+        multiprocessing_context=_loading_processes() if habits.workers else None,
+        persistent_workers=habits.workers > 0,
     )  # fmt: skip
     bar = tqdm(total=steps, initial=progress.step, desc=title, leave=False, disable=_no_bar(fabric))
     with noting_signals() as stop, bar:
@@ -211,6 +212,13 @@ def _save(fabric: Fabric, state: State, run: Path) -> None:
         write_rows(state.progress.rows, run / "log.csv")
         write_rows(state.progress.timing, run / "timing.csv")
     fabric.barrier()
+
+
+def _loading_processes() -> Any:
+    """Processes forked from a clean server that has imported all they need: nothing is imported once a worker."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["casefold.data.patches", "casefold.data.slices", "monai.transforms"])
+    return context
 
 
 def _no_bar(fabric: Fabric) -> bool | None:

@@ -22,7 +22,10 @@ def mix_batch(batch: dict[str, Tensor], mix: Mix, key: Sequence[int]) -> dict[st
     items = len(batch["image"])
     if items < 2 or draw >= mix.mixup + mix.cutmix:
         return batch
-    other = torch.from_numpy(rng.permutation(items))
+    order = rng.permutation(items)
+    partner = np.empty_like(order)
+    partner[order] = np.roll(order, 1)  # never itself
+    other = torch.from_numpy(partner)
     weight = float(rng.beta(mix.alpha, mix.alpha))
     return _mixup(batch, other, weight) if draw < mix.mixup else _cutmix(batch, other, weight, rng)
 

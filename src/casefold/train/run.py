@@ -27,6 +27,7 @@ from casefold.models.weights import WeightsInfo, read_info, save_weights
 from casefold.oof import refuse_seen, write_prediction
 from casefold.predict import Member, load_member, predict
 from casefold.store import Store
+from casefold.train.initial import Initial, find_initial, load_initial
 from casefold.train.log import surroundings
 from casefold.train.loop import Habits, fit, make_fabric
 from casefold.train.state import BEFORE, LAST
@@ -44,6 +45,7 @@ class Job:
     store: Path
     run: Path
     device: str = "auto"
+    data: Path = Path("data")
     habits: Habits = field(default_factory=Habits)
 
     @property
@@ -53,7 +55,14 @@ class Job:
 
     def inputs(self, store: Store) -> dict[str, Any]:
         """What the result depends on; device and workers stay outside."""
-        return {"config": dump(self.config), "fold": self.fold, "folds": self.table.hash, "data": store.data_hash}
+        inputs = {"config": dump(self.config), "fold": self.fold, "folds": self.table.hash, "data": store.data_hash}
+        first = self.initial()
+        return inputs if first is None else inputs | {"initial": hash_file(first.path)}
+
+    def initial(self) -> Initial | None:
+        """The weights that training begins with, where the config names some."""
+        config = self.config.train.init_from
+        return None if config is None else find_initial(config, self.run, self.data)
 
 
 def is_done(job: Job, store: Store) -> bool:
@@ -99,20 +108,28 @@ def train(job: Job) -> dict[str, Any]:
         save(job.config, job.run / "config.yaml")
         write_json(job.run / "manifest.json", manifest)
     fabric.barrier()
+    by_scan = job.table.kind == "time"
     modalities = len(store.scan(names[0]).image)
     torch.manual_seed(job.config.train.seed)
     fresh = not any((job.run / name).is_file() for name in (LAST, BEFORE))
     net = build(job.config, modalities, len(store.classes), pretrained=fresh)
+    first = job.initial()
+    if first is not None and fresh:
+        load_initial(net, first.path)
     info = WeightsInfo(
         member=job.config.name,
         fold=job.fold,
         config_hash=hash_value(dump(job.config)),
         modalities=modalities,
         classes=store.classes,
-        seen_cases=tuple(dict.fromkeys(store.case_of[name] for name in names)),
-        seen_scans=tuple(names) if job.table.kind == "time" else (),
+        seen_cases=tuple(
+            dict.fromkeys([*(store.case_of[name] for name in names), *(first.seen_cases if first else ())])
+        ),
+        seen_scans=tuple(dict.fromkeys([*names, *(first.seen_scans if first else ())])) if by_scan else (),
         selected_on_fold=job.config.train.patience is not None,
     )
+    for name in held:
+        refuse_seen(info, store, name, job.table.kind)
     mine = held[fabric.global_rank :: fabric.world_size]
 
     def validate(weights: nn.Module) -> dict[str, float]:

@@ -82,8 +82,9 @@ class State:
                 content = torch.load(path, map_location="cpu", weights_only=True)
                 self._take(content, path)
             except UNREADABLE as e:
-                faults.append(f"{path.name}: {e}")
-                logger.warning("checkpoint %s can't be read (%s)", path, e)
+                fault = (str(e) or type(e).__name__).splitlines()[0]
+                faults.append(f"{path.name}: {fault}")
+                logger.warning("checkpoint %s can't be read (%s)", path, fault)
                 continue
             return True
         if faults:

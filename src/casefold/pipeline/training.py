@@ -1,0 +1,185 @@
+"""train: every member on every fold, each run once, in processes of this machine or as jobs of a cluster."""
+
+import logging
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from casefold.core import CasefoldError, ConfigError
+from casefold.pipeline.project import FULL, Project, pick
+from casefold.pipeline.steps import folds_step, prepare_step
+from casefold.train.loop import Habits, make_fabric
+from casefold.train.run import Job, is_done, move_aside, train
+from casefold.train.stop import StoppedError
+
+logger = logging.getLogger(__name__)
+Failures = dict[str, BaseException]
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Who trains: this machine, or a cluster through submitit; parameters: submitit's own (`slurm_partition`, ...)."""
+
+    cluster: Literal["here", "slurm", "local"] = "here"
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+def train_step(
+    project: Project, folds: Sequence[str] | None, members: Sequence[str] = (), redo: bool = False,
+    habits: Habits | None = None, fleet: Fleet | None = None,
+) -> dict[str, dict[str, Any]]:  # fmt: skip
+    """Train the members on folds (None: every fold), each run once; gives the manifests by `member fold`.
+
+    A run that fails does not stop the others; they are named together at the end. Under `torchrun` every process calls
+    this, and they share each run.
+    """
+    jobs = _jobs(project, folds, members, habits or Habits())
+    if redo:
+        with _first_rank_first(project):
+            for job in jobs:
+                if os.environ.get("RANK", "0") == "0":
+                    move_aside(job.run)
+    for wave in _waves(jobs):
+        store = project.store()
+        waiting = [job for job in wave if not is_done(job, store)]
+        logger.info("train: %d of %d runs to do", len(waiting), len(wave))
+        if waiting:
+            _raise(_train_all(project, waiting, fleet or Fleet()), len(waiting))
+    return {job.title: train(job) for job in jobs}
+
+
+def pool(processes: int) -> ProcessPoolExecutor:
+    """Worker processes that share the cores between them."""
+    spawn = multiprocessing.get_context("spawn")
+    threads = max(1, torch.get_num_threads() // processes)
+    level = logging.getLogger().level
+    return ProcessPoolExecutor(processes, mp_context=spawn, initializer=_start_worker, initargs=(threads, level))
+
+
+def _start_worker(threads: int, level: int) -> None:
+    logging.basicConfig(level=level, format="%(message)s")
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    torch.set_num_threads(threads)
+
+
+def _jobs(project: Project, folds: Sequence[str] | None, members: Sequence[str], habits: Habits) -> list[Job]:
+    with _first_rank_first(project):
+        store = prepare_step(project)
+        table = folds_step(project, store)
+    wanted = [str(fold) for fold in range(table.count)] if folds is None else list(folds)
+    for fold in wanted:
+        if fold != FULL:
+            table.split(store, int(fold))
+    names = sorted(pick(project, members), key=lambda name: project.members[name].kind == "cls")  # type: ignore[attr-defined]
+    return [
+        Job(
+            project.members[name],
+            table,
+            fold,
+            project.store_root,
+            project.run(name, fold),
+            project.device,
+            project.paths.data,
+            habits,
+        )
+        for name in names
+        for fold in wanted
+    ]
+
+
+@contextmanager
+def _first_rank_first(project: Project) -> Iterator[None]:
+    """Under `torchrun` the first process does what is in the block, then the others find it done."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
+    with make_fabric(next(iter(project.members.values())), project.device).rank_zero_first():
+        yield
+
+
+def _waves(jobs: Sequence[Job]) -> Iterator[list[Job]]:
+    """The runs in the order in which they can be trained: those that begin with another's weights after that one."""
+    left = list(jobs)
+    while left:
+        names = {job.config.name for job in left}
+        free = [job for job in left if (job.config.train.init_from is None) or
+                job.config.train.init_from.member not in names - {job.config.name}]  # fmt: skip
+        if not free:
+            raise ConfigError(
+                f"train.init_from: {sorted(names)} begin with one another's weights, so none can be first"
+            )
+        yield free
+        left = [job for job in left if job not in free]
+
+
+def _train_all(project: Project, jobs: list[Job], fleet: Fleet) -> Failures:
+    if fleet.cluster != "here":
+        return _train_on_cluster(jobs, fleet, project.paths.runs / project.ensemble.dataset / "cluster")
+    processes = min(project.jobs, len(jobs))
+    if processes == 1 or "WORLD_SIZE" in os.environ:
+        return _train_in_turn(jobs)
+    return _train_side_by_side(jobs, processes)
+
+
+def _train_in_turn(jobs: list[Job]) -> Failures:
+    failed: Failures = {}
+    for job in jobs:
+        try:
+            train(job)
+        except CasefoldError as e:
+            failed[job.title] = e
+    return failed
+
+
+def _train_side_by_side(jobs: list[Job], processes: int) -> Failures:
+    failed: Failures = {}
+    with pool(processes) as workers:
+        waiting = {workers.submit(train, job): job for job in jobs}
+        for done in as_completed(waiting):
+            error = done.exception()
+            if error is not None:
+                failed[waiting[done].title] = error
+    return failed
+
+
+def _train_on_cluster(jobs: list[Job], fleet: Fleet, folder: Path) -> Failures:
+    """One cluster job a run; what a job prints lies in `folder`. Ends when all have ended."""
+    import submitit
+
+    executor = submitit.AutoExecutor(folder, cluster=fleet.cluster)
+    try:
+        executor.update_parameters(name="casefold", **fleet.parameters)
+    except (NameError, TypeError, ValueError) as e:
+        raise ConfigError(f"--cluster-set: submitit does not take {fleet.parameters}: {e}") from e
+    submitted = [(job, executor.submit(train, job)) for job in jobs]
+    logger.info("submitted %d jobs, %s; their logs are in %s", len(jobs), [job.job_id for _, job in submitted], folder)
+    failed: Failures = {}
+    for job, handle in submitted:
+        try:
+            error = handle.exception()
+        except submitit.core.utils.UncompletedJobError as e:  # killed: it left no result at all
+            error = e
+        if error is not None:
+            failed[job.title] = error
+    return failed
+
+
+def _raise(failed: Failures, total: int) -> None:
+    if not failed:
+        return
+    stopped = next((error for error in failed.values() if isinstance(error, StoppedError)), None)
+    if stopped is not None:
+        raise stopped
+    lines = "\n".join(
+        f"  {title}: {type(e).__name__}: {(str(e) or '-').splitlines()[0]}" for title, e in failed.items()
+    )
+    raise CasefoldError(
+        f"{len(failed)} of {total} runs failed; the rest is kept; the same command does only these:\n{lines}"
+    ) from next(iter(failed.values()))

@@ -4,6 +4,7 @@ names."""
 from collections.abc import Callable
 from functools import partial
 
+from casefold.core import ConfigError, nearest_word
 from casefold.data.patch_steps import (
     Step,
     add,
@@ -144,3 +145,11 @@ PATCH_PIPELINES: dict[str, Callable[[], Steps]] = {
     "resliced": _resliced,
     "anatomical": _anatomical,
 }
+
+
+def patch_pipeline(name: str) -> Steps:
+    """The steps of that name, empty for `none`; raises ConfigError for an unknown name."""
+    if name not in PATCH_PIPELINES:
+        known = list(PATCH_PIPELINES)
+        raise ConfigError(f"no augmentation is called {name}{nearest_word(name, known)}: {', '.join(known)}")
+    return PATCH_PIPELINES[name]()

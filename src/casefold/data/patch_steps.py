@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from casefold.data.warp import spline
+from casefold.data.warp import smooth_field
 
 Pair = tuple[Tensor, Tensor]
 Step = Callable[[Tensor, Tensor, np.random.Generator], Pair]
@@ -75,7 +75,7 @@ def low_resolution(image: Tensor, targets: Tensor, rng: np.random.Generator, *, 
 def bias_field(image: Tensor, targets: Tensor, rng: np.random.Generator, *, strength: float) -> Pair:
     """Times a smooth field whose logarithm is a B-spline of two cells an axis with knots within the strength (N4's)."""
     knots = rng.uniform(-strength, strength, (5, 5, 5, len(image))).astype(np.float32)
-    return image * spline(torch.from_numpy(knots), image.shape[1:]).exp().movedim(-1, 0), targets
+    return image * smooth_field(torch.from_numpy(knots), image.shape[1:]).exp().movedim(-1, 0), targets
 
 
 def holes(image: Tensor, targets: Tensor, rng: np.random.Generator, *, count: tuple[int, int], share: float) -> Pair:

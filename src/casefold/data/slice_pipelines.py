@@ -1,7 +1,10 @@
 """The named pipelines for slices, of albumentations' transforms; data/patch_pipelines.py has the same names."""
 
 import os
+import warnings
 from collections.abc import Callable
+
+from casefold.core import ConfigError, nearest_word
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 import albumentations as A
@@ -171,3 +174,22 @@ SLICE_PIPELINES: dict[str, Callable[[], Transforms]] = {
     "resliced": _resliced,
     "anatomical": _anatomical,
 }
+
+
+def slice_pipeline(name: str, square: bool = True) -> A.Compose | None:
+    """The albumentations pipeline of that name, None for `none`; planes that are not square get no quarter turn.
+
+    Raises ConfigError for an unknown name, and for an argument that albumentations no longer takes: it would only warn,
+    and draw something else.
+    """
+    if name not in SLICE_PIPELINES:
+        known = list(SLICE_PIPELINES)
+        raise ConfigError(f"no augmentation is called {name}{nearest_word(name, known)}: {', '.join(known)}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        try:
+            steps = SLICE_PIPELINES[name]()
+        except (UserWarning, ValueError) as e:
+            raise ConfigError(f"augment {name}: albumentations {A.__version__} refuses it: {e}") from e
+    steps = [step for step in steps if square or not isinstance(step, A.RandomRotate90)]
+    return A.Compose(steps) if steps else None

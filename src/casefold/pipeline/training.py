@@ -40,7 +40,7 @@ def train_step(
     A run that fails does not stop the others; they are named together at the end. Under `torchrun` every process calls
     this, and they share each run.
     """
-    jobs = _jobs(project, folds, members, habits or Habits())
+    jobs = plan(project, folds, members, habits or Habits())
     if redo:
         with _first_rank_first(project):
             for job in jobs:
@@ -69,7 +69,8 @@ def _start_worker(threads: int, level: int) -> None:
     torch.set_num_threads(threads)
 
 
-def _jobs(project: Project, folds: Sequence[str] | None, members: Sequence[str], habits: Habits) -> list[Job]:
+def plan(project: Project, folds: Sequence[str] | None, members: Sequence[str], habits: Habits) -> list[Job]:
+    """The runs of members on folds, after `prepare` and `folds`; nothing is trained."""
     with _first_rank_first(project):
         store = prepare_step(project)
         table = folds_step(project, store)

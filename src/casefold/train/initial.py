@@ -92,13 +92,14 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 def _best_prefix(given: dict[str, Tensor], own: dict[str, Tensor]) -> Callable[[str], str]:
     """From the net's names to the file's: the change of prefix under which most tensors fit."""
-    longer = [partial(str.__add__, prefix) for prefix in PREFIXES]
-    shorter = [partial(_without, prefix) for prefix in PREFIXES]
+    changes: list[Callable[[str], str]] = [str]
+    changes += [partial(str.__add__, prefix) for prefix in PREFIXES]
+    changes += [partial(_without, prefix) for prefix in PREFIXES]
 
     def fits(change: Callable[[str], str]) -> int:
         return sum(change(name) in given and given[change(name)].shape == own[name].shape for name in own)
 
-    return max([str, *longer, *shorter], key=fits)
+    return max(changes, key=fits)
 
 
 def _without(prefix: str, name: str) -> str:

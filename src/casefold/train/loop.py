@@ -35,9 +35,11 @@ Report = Callable[[dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class Habits:
-    """What changes no result: loading processes, and when besides the end of an epoch a checkpoint is written."""
+    """What changes no result: loading processes, boards beside `log.csv` (tensorboard, wandb), and when besides the end
+    of an epoch a checkpoint is written."""
 
     workers: int = 0
+    boards: tuple[str, ...] = ()
     save_minutes: float = 10.0
     save_steps: int | None = None
 

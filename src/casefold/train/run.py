@@ -28,7 +28,7 @@ from casefold.oof import refuse_seen, write_prediction
 from casefold.predict import Member, load_member, predict
 from casefold.store import Store
 from casefold.train.initial import Initial, find_initial, load_initial
-from casefold.train.log import surroundings
+from casefold.train.log import Boards, surroundings
 from casefold.train.loop import Habits, fit, make_fabric
 from casefold.train.state import BEFORE, LAST
 
@@ -133,16 +133,20 @@ def train(job: Job) -> dict[str, Any]:
     mine = held[fabric.global_rank :: fabric.world_size]
 
     def validate(weights: nn.Module) -> dict[str, float]:
-        member = Member(job.config, (cast(PaddedNet, weights),), store.classes, job.fold, "")
-        found = {name: scan_score(store.scan(name), predict(member, store.scan(name), fabric.device)) for name in mine}
+        found = {}
+        for scan in map(store.scan, mine):
+            found[scan.name] = scan_score(scan, predict_with(job.config, weights, store.classes, scan, fabric.device))
         return mean_score(_gathered(fabric, found, held))
+
+    boards = Boards(job.habits.boards if fabric.is_global_zero else (), job.run, job.title)
 
     def report(row: dict[str, Any]) -> None:
         if fabric.is_global_zero:
+            boards.write(row)
             numbers = "  ".join(f"{name} {value:.4g}" for name, value in row.items() if name not in ("step", "lr"))
             logger.info("%s  %s", job.title, numbers)
 
-    dataset, sampler = _dataset(job.config, store, names, fabric.global_rank, fabric.world_size)
+    dataset, sampler = datasets(job.config, store, names, fabric.global_rank, fabric.world_size)
     fixed = {"config": info.config_hash, "ranks": fabric.world_size}
     weights, progress = fit(
         fabric, job.config, net, dataset, sampler, job.run, job.habits, validate if held else None, report, job.title,
@@ -209,7 +213,15 @@ def _last_score(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
     return {name: value for name, value in rows[-1].items() if name.startswith("valid")}
 
 
-def _dataset(config: Experiment, store: Store, names: list[str], rank: int, ranks: int) -> tuple[Any, BatchSampler]:
+def predict_with(
+    config: Experiment, weights: nn.Module, classes: tuple[str, ...], scan: Scan, device: torch.device
+) -> Prediction:
+    """One scan's prediction by weights in training; it is nobody's, so it has no fold and no hash."""
+    return predict(Member(config, (cast(PaddedNet, weights),), classes, "", ""), scan, device)
+
+
+def datasets(config: Experiment, store: Store, names: list[str], rank: int, ranks: int) -> tuple[Any, BatchSampler]:
+    """The training items of a run and what draws batches from them, for one rank of several."""
     seed, batch, group = config.train.seed, config.train.batch_size, config.train.accumulate
     if isinstance(config, Seg3d):
         patches = PatchDataset(store, names, config.data, config.sampler, config.augment, seed)

@@ -60,7 +60,8 @@ class Focal(Term):
 class BorderCe(Term):
     """Cross-entropy weighted up between close objects (Ronneberger 2015), slice by slice: `bce` or `ce` by activation.
 
-    A voxel weighs 1 + w0 exp(-(d1 + d2)^2 / (2 sigma_px^2)), d1 and d2 the distances to the nearest two objects. Slow.
+    A voxel weighs 1 + w0 exp(-(d1 + d2)^2 / (2 sigma_px^2)), d1 and d2 the distances to the nearest two objects.
+    Slow: a distance map for each object at every step.
     """
 
     name: Literal["border_ce"] = "border_ce"
@@ -85,8 +86,8 @@ class DiceFp(Region):
     """Dice with a penalty p on false positives: I the common sum, L that of the truth, P that of the prediction.
 
     bounded: 1 - (1 + p) I / (L + p P), in 0..1, 0 where all is right. literal, as a report of BraTS 2024 has it:
-    1 - 2 p I / (L + p P), which is not bound to 0..1: where all is right it is (1 - p) / (1 + p), below 0 for p > 1.
-    With p = 1 both are soft Dice.
+    1 - 2 p I / (L + p P), which is not bound to 0..1: where all is right, or no class counts, it is (1 - p) / (1 + p),
+    below 0 for p > 1. With p = 1 both are soft Dice.
     """
 
     name: Literal["dice_fp"] = "dice_fp"
@@ -127,7 +128,7 @@ class GeneralizedDice(Region):
 
 
 class HausdorffDt(Term):
-    """Squared error times distance to both surfaces ** alpha (Karimi 2019), in voxels. Slow: distances at every step.
+    """Squared error times distance to both surfaces ** alpha (Karimi 2019), in voxels. Slow: tens of times Dice.
 
     It is 0 where neither truth nor prediction (above one half) holds anything: put a region term beside it.
     """

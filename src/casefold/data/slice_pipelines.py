@@ -87,7 +87,7 @@ def _zoom() -> Transforms:
 def _distortion() -> Transforms:
     """One of elastic, grid and optical distortion, shift, scale and turn (UW-Madison 2022, 1st: 2.5D U-Nets)."""
     bends = [
-        A.ElasticTransform(alpha=120, sigma=6, noise_distribution="uniform"),
+        A.ElasticTransform(alpha=60, sigma=6, noise_distribution="uniform"),  # theirs is 120, over 640 pixels
         A.GridDistortion(),
         A.OpticalDistortion(distort_limit=0.3),
     ]

@@ -31,14 +31,16 @@ def warp(
 ) -> tuple[Tensor, Tensor]:
     """Patches (modality, z, y, x) and (class, z, y, x) moved together: linear, and nearest; 0 comes in from outside.
 
-    degrees: the largest turn about z, y and x, counted in voxels; None for any turn at all. scale: what things grow by,
+    degrees: the largest turn about z, y and x, counted in voxels; None for any turn at all; about z alone where the
+    patch is more than three times as long as deep (nnU-Net's rule), since its voxels are then no cubes. scale: what things grow by,
     drawn on a logarithmic scale, with `stretch` for each axis alone. shift: at most, as a share of each length.
     elastic: the knots of a cubic B-spline of `cells` to each axis (Rueckert 1999) move by at most this share of a cell.
     distort: `cells` to each axis, longer or shorter by at most this share.
     """
     shape = image.shape[1:]
     size = np.array(shape)
-    turn = _turn(rng, degrees) / np.exp(rng.uniform(*np.log(scale), size=3 if stretch else 1))
+    low, high = np.log(scale)
+    turn = _turn(rng, degrees, flat=max(shape) > 3 * shape[0]) / np.exp(rng.uniform(low, high, 3 if stretch else 1))
     # a cubic spline gives a straight line back, so that turn, scale and shift can be laid into its knots
     knots = np.stack(np.meshgrid(*[_knots(cells) * length for length in shape], indexing="ij"), axis=-1)
     source = knots @ turn.T + rng.uniform(-shift, shift, 3) * size
@@ -94,9 +96,9 @@ def _weights(places: NDArray[np.float64], cells: int) -> Tensor:
     return torch.from_numpy(weights)
 
 
-def _turn(rng: np.random.Generator, degrees: Triple | None) -> NDArray[np.float64]:
+def _turn(rng: np.random.Generator, degrees: Triple | None, flat: bool) -> NDArray[np.float64]:
     """A rotation in array order; scipy's x, y and z are only its names for the first, second and third axis."""
-    if degrees is None:
+    if degrees is None and not flat:
         return np.asarray(Rotation.random(random_state=rng).as_matrix())
-    most = np.asarray(degrees)
+    most = np.asarray(degrees or (180, 0, 0)) * ((1, 0, 0) if flat else (1, 1, 1))
     return np.asarray(Rotation.from_euler("xyz", rng.uniform(-most, most), degrees=True).as_matrix())

@@ -70,16 +70,14 @@ def _compared(
 ) -> Compared:
     logits, truth = outputs[output].float(), target[loss.on]
     exclusive = loss.on == "maps" and activation == "softmax"
-    if loss.on == "presence":
-        if logits.shape[1] == 1:
-            truth = truth.amax(dim=1, keepdim=True)
-        keep = torch.ones_like(truth)
+    if loss.on == "maps":
+        keep, size, whole = target["keep"], logits.shape[2:], truth.shape[2:]
+        if output != "maps" and len(size) == len(whole) and all(a <= b for a, b in zip(size, whole, strict=True)):
+            truth, keep = (F.interpolate(values, size, mode="nearest-exact") for values in (truth, keep))
     else:
-        keep = target["keep"]
-    size, whole = logits.shape[2:], truth.shape[2:]
-    if output != loss.on and len(size) == len(whole) and all(a <= b for a, b in zip(size, whole, strict=True)):
-        truth, keep = (F.interpolate(values, size, mode="nearest-exact") for values in (truth, keep))
-    if (logits.shape[0], logits.shape[1] - exclusive, *size) != tuple(truth.shape):
+        truth = truth.amax(dim=1, keepdim=True) if logits.shape[1] == 1 else truth
+        keep = torch.ones_like(truth)
+    if (logits.shape[0], logits.shape[1] - exclusive, *logits.shape[2:]) != tuple(truth.shape):
         raise DataError(f"loss {loss.name}: logits of {tuple(logits.shape)} for a target of {tuple(truth.shape)}")
     if logits.numel() >= LOGITS_TO_JUDGE:
         low, high = logits.detach().aminmax()

@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
@@ -34,7 +35,7 @@ def measure(jobs: Sequence[Job]) -> dict[str, Preflight]:
 
 def preflight_table(jobs: Sequence[Job], measured: dict[str, Preflight], processes: int) -> pd.DataFrame:
     """A row a member and one for all: shapes, loss on one batch, memory, and projected hours of all its runs."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, found in measured.items():
         runs = sum(job.config.name == name for job in jobs)
         rows.append(
@@ -51,9 +52,9 @@ def preflight_table(jobs: Sequence[Job], measured: dict[str, Preflight], process
                 "hours": round(runs * found.total_s / 3600, 2),
             }
         )
-    total = {"member": "all", "runs": len(jobs), "hours": sum(row["hours"] for row in rows)}
-    side_by_side = {"member": f"{processes} at a time", "hours": round(total["hours"] / processes, 2)}
-    return pd.DataFrame([*rows, total, side_by_side])
+    hours = sum(row["hours"] for row in rows)
+    total = {"member": "all", "runs": len(jobs), "hours": hours}
+    return pd.DataFrame([*rows, total, {"member": f"{processes} at a time", "hours": round(hours / processes, 2)}])
 
 
 def fit_epochs(project: Project, jobs: Sequence[Job], text: str) -> Project:

@@ -79,8 +79,8 @@ def preflight(job: Job) -> Preflight:
         losses.append(parts["loss"])
     if min(losses[WARM:]) >= losses[0]:
         raise CasefoldError(
-            f"{job.title}: {STEPS} steps on one batch did not lower its loss ({losses[0]:.4g} to {losses[-1]:.4g}); look "
-            "at train.lr and at what the batch holds"
+            f"{job.title}: {STEPS} steps on one batch did not lower its loss ({losses[0]:.4g} to {losses[-1]:.4g}); "
+            "look at train.lr and at what the batch holds"
         )
     scan = store.scan((held or names)[0])
     began = time.perf_counter()

@@ -1,5 +1,6 @@
 """The front door of augmentation: a named pipeline, for slices or for patches, drawn from a key and nothing else."""
 
+import random
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,8 @@ def augment_slice(
     """Planes (channel, h, w) in 0..1 and their masks (class, h, w), moved together, as the key draws."""
     if pipeline is None:
         return unit, targets
-    pipeline.set_random_seed(seed_of(key))
+    # set_random_seed would give every transform the same stream: flips would only ever come together
+    pipeline.set_random_state(np.random.default_rng([*key, 2]), random.Random(seed_of((*key, 2))))
     done = pipeline(
         image=np.ascontiguousarray(unit.transpose(1, 2, 0)), mask=np.ascontiguousarray(targets.transpose(1, 2, 0))
     )

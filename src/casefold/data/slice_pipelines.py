@@ -118,8 +118,8 @@ def _scanner() -> Transforms:
     """What differs from one MR scanner to the next: bias field, gamma, contrast, noise, resolution; shapes stay."""
     return [
         A.HorizontalFlip(p=0.5),
-        A.Illumination(mode="linear", intensity_range=(0.05, 0.2), p=0.3),
-        A.Illumination(mode="gaussian", intensity_range=(0.05, 0.2), sigma_range=(0.4, 1.0), p=0.3),
+        A.Illumination(mode="linear", intensity_range=(0.1, 0.2), p=0.3),
+        A.Illumination(mode="gaussian", intensity_range=(0.1, 0.2), sigma_range=(0.4, 1.0), p=0.3),
         A.RandomGamma((60, 160), p=0.5),
         A.RandomBrightnessContrast(0.2, 0.2, p=0.3),
         A.GaussNoise(std_range=(0.01, 0.05), p=0.25),

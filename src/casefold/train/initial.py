@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from casefold.config.training import InitFrom
 from casefold.core import ConfigError, DataError
 from casefold.models.weights import read_info
+from casefold.train.state import UNREADABLE
 
 logger = logging.getLogger(__name__)
 SHOWN = 5
@@ -80,7 +81,7 @@ def load_initial(net: nn.Module, path: Path) -> None:
 def _read(path: Path) -> dict[str, Tensor]:
     try:
         content: Any = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, SafetensorError) as e:
+    except (*UNREADABLE, SafetensorError) as e:
         raise DataError(f"{path} can't be read as weights: {(str(e) or type(e).__name__).splitlines()[0]}") from e
     for key in ("state_dict", "model", "model_state_dict", "network_weights"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):

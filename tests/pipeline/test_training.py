@@ -42,6 +42,7 @@ def train_or_die(job: Job) -> dict[str, Any]:
     return train(job)
 
 
+@pytest.mark.long
 def test_a_killed_job_of_a_cluster_is_listed_and_a_second_call_runs_only_that_one(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -86,7 +86,8 @@ class Stepper:
             image = image.contiguous(memory_format=torch.channels_last)
         outputs = self.model(image)
         activation = getattr(self.config.model, "activation", "sigmoid")  # type: ignore[attr-defined]
-        loss, parts = total_loss(self.config.losses, outputs, target, activation)  # type: ignore[attr-defined]
+        smoothing = self.config.train.label_smoothing
+        loss, parts = total_loss(self.config.losses, outputs, target, activation, smoothing)  # type: ignore[attr-defined]
         if self.config.train.l1 > 0:
             weights = torch.cat([p.abs().flatten() for p in self.model.parameters() if p.ndim > 1])
             loss = loss + self.config.train.l1 * weights.mean()

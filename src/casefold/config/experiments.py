@@ -9,7 +9,10 @@ from casefold.config.losses import Bce, Dice, LossConfig, check_losses
 from casefold.config.training import Train
 from casefold.core import Triple
 
-AugmentName = Literal["none", "light", "medium", "heavy"]
+AugmentName = Literal[
+    "none", "light", "medium", "heavy", "flips", "zoom", "distortion", "degraded", "scanner", "nnunet", "resliced",
+    "anatomical",
+]  # fmt: skip
 ArchName = Literal["unet", "unetplusplus", "upernet", "fpn", "manet", "linknet", "pspnet", "deeplabv3plus", "segformer"]
 NormName = Literal["instance", "batch"]
 Flip = Literal["x", "y", "z", "xy", "xz", "yz", "xyz"]

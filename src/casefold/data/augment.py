@@ -36,10 +36,10 @@ def augment_slice(
         return unit, targets
     # set_random_seed would give every transform the same stream: flips would only ever come together
     pipeline.set_random_state(np.random.default_rng([*key, 2]), random.Random(seed_of((*key, 2))))
-    done = pipeline(
-        image=np.ascontiguousarray(unit.transpose(1, 2, 0)), mask=np.ascontiguousarray(targets.transpose(1, 2, 0))
-    )
-    image, mask = done["image"].transpose(2, 0, 1), done["mask"].transpose(2, 0, 1)
+    # one channel goes as a plain plane: albumentations' Illumination fails on (h, w, 1)
+    planes = unit[0] if len(unit) == 1 else unit.transpose(1, 2, 0)
+    done = pipeline(image=np.ascontiguousarray(planes), mask=np.ascontiguousarray(targets.transpose(1, 2, 0)))
+    image, mask = done["image"].reshape(*unit.shape[1:], -1).transpose(2, 0, 1), done["mask"].transpose(2, 0, 1)
     return np.ascontiguousarray(image, np.float32), np.ascontiguousarray(mask)
 
 

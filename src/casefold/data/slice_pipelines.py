@@ -24,7 +24,7 @@ def _affine(share: float, degrees: float, scale: float, shift: float) -> A.Basic
 
 
 def _low_resolution(lowest: float, share: float) -> A.BasicTransform:
-    ways = {"downscale": cv2.INTER_NEAREST, "upscale": cv2.INTER_LINEAR}
+    ways = {"downscale": cv2.INTER_NEAREST_EXACT, "upscale": cv2.INTER_LINEAR}
     return A.Downscale(scale_range=(lowest, 0.9), interpolation_pair=ways, p=share)
 
 

@@ -1,6 +1,6 @@
 """One resampling of a patch for all that moves its voxels: turn, scale, shift, elastic and grid distortion.
 
-MONAI resamples for each of them, and more slowly: benchmarks/augment_speed.py holds the two side by side.
+MONAI has each of these, but slower: benchmarks/augment_speed.py holds the two side by side.
 """
 
 from collections.abc import Sequence
@@ -31,11 +31,11 @@ def warp(
 ) -> tuple[Tensor, Tensor]:
     """Patches (modality, z, y, x) and (class, z, y, x) moved together: linear, and nearest; 0 comes in from outside.
 
-    degrees: the largest turn about z, y and x, counted in voxels; None for any turn at all; about z alone where the
-    patch is more than three times as long as deep (nnU-Net's rule), since its voxels are then no cubes. scale: what things grow by,
-    drawn on a logarithmic scale, with `stretch` for each axis alone. shift: at most, as a share of each length.
-    elastic: the knots of a cubic B-spline of `cells` to each axis (Rueckert 1999) move by at most this share of a cell.
-    distort: `cells` to each axis, longer or shorter by at most this share.
+    degrees: the largest turn about z, y and x, counted in voxels, None for any turn at all; about z alone where the
+    patch is more than three times as long as deep (nnU-Net's rule), since its voxels are then no cubes. scale: what
+    things grow by, drawn on a logarithmic scale, with `stretch` for each axis alone. shift: at most, as a share of each
+    length. elastic: the knots of a cubic B-spline of `cells` to each axis (Rueckert 1999) move by at most this share of
+    a cell. distort: `cells` to each axis, longer or shorter by at most this share.
     """
     shape = image.shape[1:]
     size = np.array(shape)

@@ -1,16 +1,16 @@
 """What a named augmentation does to slices of a data set, drawn on one sheet."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from casefold.config.experiments import SliceData, VolumeData
 from casefold.core import Scan
 from casefold.data.augment import augment_patch, augment_slice, patch_pipeline, slice_pipeline
-from casefold.data.patches import cut, network_shape, resample, unit_volume
+from casefold.data.patches import network_shape, resample, unit_volume
 from casefold.data.slices import fit_planes, slice_window
 from casefold.pipeline.project import Project
 from casefold.pipeline.steps import prepare_step
@@ -18,6 +18,7 @@ from casefold.report.augment_sheet import Drawn, draw_sheet
 from casefold.store import Store
 
 ROWS, DRAWS = 4, 7
+Row = Callable[[Scan, int, int], list[Drawn]]
 
 
 def augment_sheet_step(
@@ -25,16 +26,12 @@ def augment_sheet_step(
 ) -> Path:
     """Draw the fullest slices of up to ROWS scans, then each as drawn from the keys (0, epoch, row); gives the PNG.
 
-    kind: slices, or patches, of which the one slice is shown. Sizes and normalisation are those of the ensemble's first
-    member with such data, or the schema's defaults. out: beside the ensemble's results unless given.
+    kind: slices, or patches round them, of which the middle slice is shown. Sizes and normalisation are those of the
+    ensemble's first member with such data, or the schema's defaults. out: beside the ensemble's results unless given.
     """
     store = prepare_step(project)
-    draw: Any = _patches(project, pipeline) if kind == "seg3d" else _slices(project, pipeline)
-    rows = []
-    for index, (name, z) in enumerate(_fullest(store)):
-        scan = store.scan(name)
-        titles = [scan.slice_names[z], *(f"epoch {epoch}" for epoch in range(DRAWS))]
-        rows.append([Drawn(title, *shown) for title, shown in zip(titles, draw(scan, z, index), strict=True)])
+    row = _patches(project, pipeline) if kind == "seg3d" else _slices(project, pipeline)
+    rows = [row(store.scan(name), z, index) for index, (name, z) in enumerate(_fullest(store))]
     path = out or project.out / f"augment_{pipeline}_{kind}.png"
     draw_sheet(rows, store.classes, path)
     return path
@@ -53,36 +50,47 @@ def _data(project: Project, kind: type[Any]) -> Any:
     return found[0] if found else kind()
 
 
-def _slices(project: Project, name: str) -> Any:
+def _slices(project: Project, name: str) -> Row:
     data: SliceData = _data(project, SliceData)
     pipeline = slice_pipeline(name, square=data.size[0] == data.size[1])
-    plane = data.window.index(min(data.window, key=abs))
+    nearest = data.window.index(min(data.window, key=abs))
 
-    def draw(scan: Scan, z: int, index: int) -> list[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
+    def row(scan: Scan, z: int, index: int) -> list[Drawn]:
         unit = slice_window(scan, z, data)
         masks = torch.from_numpy(scan.class_masks()[:, z].astype(np.float32))
         targets = (fit_planes(masks, data, scan.name).numpy() >= 0.5).astype(np.uint8)
         pairs = [(unit, targets), *(augment_slice(pipeline, unit, targets, (0, e, index)) for e in range(DRAWS))]
-        return [(image[plane * len(scan.image)], masks > 0) for image, masks in pairs]
+        titles = _titles(scan, z)
+        plane = nearest * len(scan.image)
+        return [Drawn(title, image[plane], marks > 0) for title, (image, marks) in zip(titles, pairs, strict=True)]
 
-    return draw
+    return row
 
 
-def _patches(project: Project, name: str) -> Any:
+def _patches(project: Project, name: str) -> Row:
     data: VolumeData = _data(project, VolumeData)
     steps = patch_pipeline(name)
 
-    def draw(scan: Scan, z: int, index: int) -> list[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
-        shape = network_shape(scan.grid, data)
-        masks = (resample(torch.from_numpy(scan.class_masks()).float(), shape) >= 0.5).float()
-        middle = int((z + 0.5) * shape[0] / scan.grid.shape[0])
-        centre = [middle, *(int(where.float().mean()) for where in torch.nonzero(masks[:, middle].any(0)).T)]
-        patch = data.patch or shape
-        corner = [min(max(0, c - p // 2), max(0, s - p)) for c, p, s in zip(centre, patch, shape, strict=True)]
-        unit, targets = cut(unit_volume(scan, data), corner, patch), cut(masks, corner, patch)
+    def row(scan: Scan, z: int, index: int) -> list[Drawn]:
+        shape, classes = network_shape(scan.grid, data), scan.class_masks()
+        masks = (resample(torch.from_numpy(classes).float(), shape) >= 0.5).float()
+        where = np.array([z, *np.argwhere(classes[:, z].any(0)).mean(0)]) + 0.5
+        centre = [int(place) for place in where * shape / scan.grid.shape]
+        size = data.patch or shape
+        depth = 2 * min(centre[0], shape[0] - 1 - centre[0], (size[0] - 1) // 2) + 1
+        patch = [depth, min(size[1], shape[1]), min(size[2], shape[2])]
+        corner = [min(max(c - p // 2, 0), s - p) for c, p, s in zip(centre, patch, shape, strict=True)]
+        here = (slice(None), *(slice(c, c + p) for c, p in zip(corner, patch, strict=True)))
+        unit, targets = unit_volume(scan, data)[here], masks[here]
         pairs = [(unit, targets), *(augment_patch(steps, unit, targets, (0, e, index)) for e in range(DRAWS))]
+        titles, middle = _titles(scan, z), patch[0] // 2
         return [
-            (image[0, middle - corner[0]].numpy(), marks[:, middle - corner[0]].numpy() > 0) for image, marks in pairs
+            Drawn(title, image[0, middle].numpy(), marks[:, middle].numpy() > 0)
+            for title, (image, marks) in zip(titles, pairs, strict=True)
         ]
 
-    return draw
+    return row
+
+
+def _titles(scan: Scan, z: int) -> list[str]:
+    return [f"{scan.name}, z {z}", *(f"epoch {epoch}" for epoch in range(DRAWS))]

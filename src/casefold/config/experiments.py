@@ -11,7 +11,7 @@ from casefold.core import Triple
 
 AugmentName = Literal[
     "none", "light", "medium", "heavy", "flips", "zoom", "distortion", "degraded", "scanner", "nnunet", "resliced",
-    "anatomical",
+    "upright", "anatomical",
 ]  # fmt: skip
 ArchName = Literal["unet", "unetplusplus", "upernet", "fpn", "manet", "linknet", "pspnet", "deeplabv3plus", "segformer"]
 NormName = Literal["instance", "batch"]

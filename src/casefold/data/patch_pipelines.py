@@ -126,6 +126,16 @@ def _resliced() -> Steps:
     return [*_flip("zyx"), (0.9, partial(warp, degrees=None))]
 
 
+def _upright() -> Steps:
+    """Turns, scales and intensities without a flip, for anatomy whose ends are classes (the hippocampus)."""
+    return [
+        (0.5, partial(warp, degrees=(20, 20, 20), scale=(0.85, 1.15), stretch=True, shift=0.05)),
+        (0.3, partial(multiply, factors=(0.75, 1.25))),
+        (0.3, partial(add, values=(-0.05, 0.05))),
+        (0.15, partial(noise, deviation=(0, 0.03))),
+    ]
+
+
 def _anatomical() -> Steps:
     """For brain MR: left-right flips, elastic, turns within 10 degrees; intensities and sizes stay as they are."""
     return [*_flip("x"), (0.6, partial(warp, degrees=(10, 10, 10), elastic=0.6))]
@@ -143,6 +153,7 @@ PATCH_PIPELINES: dict[str, Callable[[], Steps]] = {
     "scanner": _scanner,
     "nnunet": _nnunet,
     "resliced": _resliced,
+    "upright": _upright,
     "anatomical": _anatomical,
 }
 

@@ -151,6 +151,15 @@ def _resliced() -> Transforms:
     return [A.HorizontalFlip(p=0.5), A.Affine(rotate=(-180, 180), border_mode=cv2.BORDER_CONSTANT, p=0.9)]
 
 
+def _upright() -> Transforms:
+    """Turns, scales and intensities without a flip, for anatomy whose ends are classes."""
+    return [
+        _affine(0.6, 20, 0.15, 0.06),
+        A.RandomBrightnessContrast(0.15, 0.15, p=0.4),
+        A.RandomGamma((75, 135), p=0.2),
+    ]
+
+
 def _anatomical() -> Transforms:
     """For brain MR: left-right flips, elastic, turns within 10 degrees; intensities and sizes stay as they are."""
     return [
@@ -172,6 +181,7 @@ SLICE_PIPELINES: dict[str, Callable[[], Transforms]] = {
     "scanner": _scanner,
     "nnunet": _nnunet,
     "resliced": _resliced,
+    "upright": _upright,
     "anatomical": _anatomical,
 }
 

@@ -33,13 +33,14 @@ ONE_CYCLE_START, ONE_CYCLE_END = 1 / 25, 1 / 25 / 1e4
 def build_optimizer(train: Train, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
     """The optimiser of a config over a net's parameters."""
     rate: dict[str, Any] = {"lr": train.lr, "weight_decay": train.weight_decay}
+    fast = rate | {"fused": True}  # one kernel for all tensors, on a GPU and on a CPU
     match train.optimizer:
         case AdamW(betas=betas):
-            return torch.optim.AdamW(parameters, betas=betas, **rate)
+            return torch.optim.AdamW(parameters, betas=betas, **fast)
         case Adam(betas=betas):
-            return torch.optim.Adam(parameters, betas=betas, **rate)
+            return torch.optim.Adam(parameters, betas=betas, **fast)
         case Sgd(momentum=momentum, nesterov=nesterov):
-            return torch.optim.SGD(parameters, momentum=momentum, nesterov=nesterov and momentum > 0, **rate)
+            return torch.optim.SGD(parameters, momentum=momentum, nesterov=nesterov and momentum > 0, **fast)
         case Adadelta(rho=rho):
             return torch.optim.Adadelta(parameters, rho=rho, **rate)
 
@@ -111,7 +112,7 @@ class Average:
         self.config, self.epochs, self.raw = train.average, train.epochs, model
         self.model: AveragedModel | None = None
         if isinstance(self.config, Ema):
-            self.model = AveragedModel(model, avg_fn=_ema(self.config.decay), use_buffers=True)
+            self.model = AveragedModel(model, multi_avg_fn=_ema(self.config.decay), use_buffers=True)
         elif isinstance(self.config, Swa):
             self.model = AveragedModel(model)
 
@@ -138,11 +139,14 @@ class Average:
         return isinstance(self.config, Swa) and norms and self.weights() is not self.raw
 
 
-def _ema(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
-    def average(old: Tensor, new: Tensor, count: Tensor | int) -> Tensor:
-        if not old.is_floating_point():
-            return new
-        n = int(count)
-        return torch.lerp(new, old, min(decay, (1 + n) / (10 + n)))
+def _ema(decay: float) -> Callable[..., None]:
+    """The average of tensors of one type, in place; counters (of batch norm) are copied."""
+
+    def average(old: list[Tensor], new: list[Tensor], count: Tensor | int) -> None:
+        if old[0].is_floating_point():
+            n = int(count)
+            torch._foreach_lerp_(old, new, 1 - min(decay, (1 + n) / (10 + n)))
+        else:
+            torch._foreach_copy_(old, new)
 
     return average

@@ -107,5 +107,5 @@ def _positive(outputs: dict[str, Tensor], activation: str) -> float:
     what = "maps" if "maps" in outputs else "presence"
     logits = outputs[what].detach()
     if what == "maps" and activation == "softmax":
-        return float((logits.argmax(1) > 0).float().mean())
+        return float((logits[:, 1:] > logits[:, :1]).any(1).float().mean())  # argmax is several times slower on a CPU
     return float((logits > 0).float().mean())

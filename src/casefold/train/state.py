@@ -3,6 +3,7 @@
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -51,11 +52,12 @@ class State:
         """Go on from a checkpoint; raises DataError where it can't be read."""
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, OSError, ValueError) as e:
-            raise DataError(f"checkpoint {path} can't be read ({e}); remove it to begin that fold again") from e
-        for name, part in self._parts().items():
-            part.load_state_dict(content["parts"][name])
-        self.progress = Progress(**content["progress"])
+            for name, part in self._parts().items():
+                part.load_state_dict(content["parts"][name])
+            self.progress = Progress(**content["progress"])
+        except (RuntimeError, EOFError, OSError, ValueError, TypeError, LookupError, UnpicklingError) as e:
+            why = "it is none" if isinstance(e, UnpicklingError) else e  # torch would have it loaded without a check
+            raise DataError(f"checkpoint {path} can't be read ({why}); remove it to begin that fold again") from e
 
     def _parts(self) -> dict[str, Any]:
         parts = {"model": self.model, "average": self.average, "optimizer": self.optimizer,

@@ -3,7 +3,7 @@
 # The environment is the active one where it has torch (Kaggle, conda, a venv), otherwise ./.venv.
 set -euo pipefail
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
-known="demo test prepare folds fold0..fold4 train full oof tune submit score help"
+known="demo test init look check prepare folds fold0..fold4 train full oof tune submit score help"
 
 show_help() {
     cat <<'END'
@@ -12,6 +12,9 @@ A verb a step. Each first runs the earlier steps that are missing; the same comm
 
   demo             the whole line on an embedded phantom       ./run.sh demo
   test             ruff, mypy, pytest; --all: long tests too   ./run.sh test --all
+  init             config and ensemble for an unknown folder   ./run.sh init downloads/lgg
+  look             slices of a scan with its masks, as PNG     ./run.sh look lgg case7_day0
+  check            every fault of the raw data                 ./run.sh check lgg
   prepare          raw files to a store of scans               ./run.sh prepare lgg
   folds            make the fold table, once                   ./run.sh folds lgg
   fold0 .. fold4   train every member on one fold              ./run.sh fold0 lgg
@@ -157,7 +160,7 @@ verb=${1:-help}
 (($# == 0)) || shift
 case $verb in
 help | -h | --help) show_help && exit ;;
-demo | test | prepare | folds | train | full | oof | tune | submit | score) words=("$verb") ;;
+demo | test | init | look | check | prepare | folds | train | full | oof | tune | submit | score) words=("$verb") ;;
 fold[0-9] | fold[1-9][0-9]) words=(fold "${verb#fold}") ;;
 *)
     echo "run.sh: unknown verb '$verb'; the verbs are: $known" >&2

@@ -10,7 +10,7 @@ from pathlib import Path
 from casefold.config.load import load_dataset
 from casefold.ensemble import load_recipe
 from casefold.infer import infer, load_ensemble_models
-from casefold.readers.table import find, load
+from casefold.readers.table import csv_form, find, load
 from casefold.submission import rows, write_csv
 
 
@@ -18,10 +18,10 @@ def main(dataset: Path, raw: Path, recipe_path: Path, members: Path, out: Path) 
     """Predict the test part below `raw`, in the rows and order of its sample_submission.csv where there is one."""
     config, recipe = load_dataset(dataset.parent.parent, dataset.stem), load_recipe(recipe_path)
     runs = {name: [members / name / f"fold{fold}" for fold in recipe.folds] for name in recipe.members}
-    loaded = load_ensemble_models(recipe, runs)
-    predicted = [row for scan in find(config, raw, "test") for row in rows(infer(loaded, load(config, scan)))]
+    loaded, form = load_ensemble_models(recipe, runs), csv_form(config)
+    predicted = [row for scan in find(config, raw, "test") for row in rows(infer(loaded, load(config, scan)), form)]
     sample = raw / "sample_submission.csv"
-    write_csv(out, predicted, sample if sample.is_file() else None)
+    write_csv(out, predicted, sample if sample.is_file() else None, form)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ import toy
 from casefold.config.datasets import UwmgiDataset
 from casefold.config.paths import Paths
 from casefold.folds import FoldTable, make, read, write
-from casefold.store import Store, prepare
+from casefold.prepare import prepare
+from casefold.store import Store
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from casefold.config.experiments import as_plain
 from casefold.config.paths import Paths
 from toy_members import seg3d
 
-VERBS = ["prepare", "folds", "fold", "train", "full", "oof", "tune", "submit", "score", "demo"]
+VERBS = ["init", "look", "check", "prepare", "folds", "fold", "train", "full", "oof", "tune", "submit", "score", "demo"]
 
 
 @pytest.fixture
@@ -61,6 +61,17 @@ def test_a_line_of_verbs(workspace: Path) -> None:
     out = workspace / "out.csv"
     assert run("submit", "solo", "--out", str(out), "--jobs", "1", "--device", "cpu").endswith(f"{out}\n")
     assert out.read_text().startswith("id,class,predicted\ncase2_day0_slice_0001,left,")
+
+
+def test_a_folder_is_begun_and_looked_at(workspace: Path, toy_paths: Paths) -> None:
+    lines = run("init", str(toy_paths.raw("toy")), "--name", "fresh").splitlines()
+    assert f"wrote {workspace}/configs/datasets/fresh.yaml" in lines
+    assert lines[-1] == "next: ./run.sh look fresh, then ./run.sh fold0 fresh"
+    again = run("init", str(toy_paths.raw("toy")), "--name", "fresh", code=1)
+    assert again.startswith("ConfigError: ") and "is never overwritten" in again
+    assert run("look", "fresh") == f"{workspace}/runs/fresh/look/case2_day0.png\n"
+    assert run("look", "solo", "case7_day1", "--out", str(workspace / "a.png")) == f"{workspace}/a.png\n"
+    assert "(did you mean 'case7_day1'?)" in run("look", "fresh", "case7_day12", code=1)
 
 
 def test_what_a_user_can_mend_is_one_message(workspace: Path) -> None:

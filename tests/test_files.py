@@ -1,11 +1,14 @@
 """A file is whole or is not there, and equal content has equal hashes."""
 
+import errno
 import os
+import pickle
 from pathlib import Path
 
 import pytest
 
 from casefold import files
+from casefold.core import DataError
 
 
 def test_a_file_appears_when_the_block_ends_well(tmp_path: Path) -> None:
@@ -30,6 +33,53 @@ def test_an_exception_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> No
     with pytest.raises(RuntimeError, match="killed"), files.atomic(tmp_path / "b.txt") as stream:
         raise RuntimeError("killed")
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.ENOSPC, "No space left on device. Make room there, "),
+        (errno.EROFS, "Read-only file system. Get the right to write there, "),
+        (errno.EIO, "Input/output error. Mend that, "),
+    ],
+)
+def test_what_the_system_refuses_names_the_file_and_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, advice: str
+) -> None:
+    def refuse(descriptor: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    path = tmp_path / "a.txt"
+    files.write_text(path, "old")
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(files.WriteError) as fault:
+        files.write_text(path, "new")
+    assert isinstance(fault.value, DataError) and isinstance(fault.value.__cause__, OSError)
+    assert str(fault.value) == (
+        f"{path} can't be written: {advice}or move the store or the runs to another disk and set CASEFOLD_STORE or "
+        "CASEFOLD_RUNS to where they are. What is done stays, and the same command does only the rest"
+    )
+    assert str(pickle.loads(pickle.dumps(fault.value))) == str(fault.value)  # as it comes from another process
+    assert path.read_text() == "old" and [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_folder_that_can_not_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a file where the folder should be")
+    with pytest.raises(
+        files.WriteError, match=r"a/b\.txt can't be written: File exists\. Move away what stands in its"
+    ):
+        files.write_text(tmp_path / "a" / "b.txt", "new")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(files.WriteError, match=r"folder can't be written: Is a directory\. Move away what stands"):
+        files.write_text(tmp_path / "folder", "new")
+
+
+def test_a_damaged_record_says_to_remove_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    for text in (b"", b'{"half": ', b"\xff\xff\xff\xff"):
+        path.write_bytes(text)
+        with pytest.raises(DataError, match=r"a\.json is damaged \(.*\); remove it, and the same command makes it"):
+            files.read_record(path)
 
 
 def test_json_comes_back_as_it_went(tmp_path: Path) -> None:

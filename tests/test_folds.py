@@ -13,7 +13,8 @@ from casefold.config.base import FoldsConfig
 from casefold.config.datasets import UwmgiDataset
 from casefold.core import ConfigError, DataError, LeakError
 from casefold.folds import FoldTable
-from casefold.store import Store, prepare
+from casefold.prepare import prepare
+from casefold.store import Store
 from toy import ToyScan
 
 CASES = ["case2", "case7", "case10", "case11", "case20", "case31"]
@@ -23,6 +24,15 @@ BY_SCAN = (
     "case2,case2_day0,-1\ncase7,case7_day1,-1\ncase7,case7_day13,0\ncase10,case10_day3,-1\ncase11,case11_day2,-1\n"
     "case20,case20_day0,-1\ncase20,case20_day5,0\ncase31,case31_day4,-1\n"
 )
+SPLIT = "case2,train,-1\ncase7,train,-1\ncase10,train,-1\ncase11,val,0\ncase20,test,-2\ncase31,test,-2\n"
+WORDS = {
+    "case2": "train",
+    "case7": "Training",
+    "case10": "train",
+    "case11": "valid",
+    "case20": "test",
+    "case31": "TEST ",
+}
 
 
 def config(**fields: Any) -> FoldsConfig:
@@ -194,11 +204,17 @@ def test_a_planted_case_in_the_store_is_refused(tmp_path: Path, toy_config: Uwmg
         (EVEN.replace("case7,", "case07,"), "case,fold", r"missing \['case7'\], unknown \['case07'\]"),
         (EVEN.replace(",1", ",3"), "case,fold", r"numbered 0, 1, 2 \.\.\. without a gap, but are \[0, 2, 3\]"),
         (EVEN.replace(",1", ",-1"), "case,fold", r"without a gap, but are \[-1, 0, 2\]"),
+        (EVEN.replace(",1", ",-2"), "case,fold", r"without a gap, but are \[-2, 0, 2\]"),
+        (BY_SCAN.replace("day3,-1", "day3,-2"), "case,scan,fold", r"without a gap, but are \[-2, -1, 0\]"),
+        (SPLIT.replace("test,-2", "test,-3"), "case,split,fold", r"without a gap, but are \[-3, -1, 0\]"),
+        (SPLIT.replace("val,0", "val,1"), "case,split,fold", r"without a gap, but are \[-2, -1, 1\]"),
+        (SPLIT.replace("val,0", "test,0"), "case,split,fold", r"case case11 is 'test' but has the fold 0, 'val'"),
+        (SPLIT.replace("case31,", "case32,"), "case,split,fold", r"missing \['case31'\], unknown \['case32'\]"),
         (BY_SCAN.replace(",0\n", ",-1\n"), "case,scan,fold", r"without a gap, but are \[-1\]"),
-        (EVEN.replace(",1", ",0.5"), "case,fold", r"every fold should be a whole number, the column holds \[0\.  0\.5"),
+        (EVEN.replace(",1", ",0.5"), "case,fold", r"a whole number, the column holds \['0', '0.5', '2'\]$"),
         (EVEN.replace(",1", ","), "case,fold", "every fold should be a whole number"),
         ("", "case,fold", "every fold should be a whole number"),
-        (EVEN, "fold,case", r"columns case,fold or case,scan,fold, but has \['fold', 'case'\]"),
+        (EVEN, "fold,case", r"columns case,fold or case,scan,fold or case,split,fold, but has \['fold', 'case'\]"),
     ],
 )
 def test_a_table_that_does_not_fit_is_refused(
@@ -216,3 +232,128 @@ def test_no_table_no_folds(toy_store: Store, tmp_path: Path) -> None:
 def test_names_are_sorted_as_people_count() -> None:
     names = ["case10", "case2", "case2_day13", "case2_day7", "a"]
     assert sorted(names, key=folds.natural_key) == ["a", "case2", "case2_day7", "case2_day13", "case10"]
+
+
+def split_file(tmp_path: Path, rows: list[str], head: str = "case,split") -> Path:
+    (tmp_path / "split.csv").write_text("\n".join([head, *rows]) + "\n")
+    return tmp_path
+
+
+def test_a_given_split_is_one_fold(toy_store: Store, tmp_path: Path) -> None:
+    given = config(kind="given", file="split.csv")
+    rows = [f"{case},{word}" for case, word in WORDS.items()]
+    words = folds.words_of(given, split_file(tmp_path, [*rows, rows[0]]), toy_store)  # a line a slice does no harm
+    table = folds.make(given, toy_store, words)
+    assert (table.kind, table.count) == ("given", 1)
+    assert table.fold_of == {"case2": -1, "case7": -1, "case10": -1, "case11": 0, "case20": -2, "case31": -2}
+    train = ["case2_day0", "case7_day1", "case7_day13", "case10_day3"]
+    assert table.split(toy_store, 0) == (train, ["case11_day2"])
+    assert table.learnable(toy_store) == [*train, "case11_day2"]
+    folds.write(table, toy_store, tmp_path / "toy.csv")
+    assert (tmp_path / "toy.csv").read_text() == "case,split,fold\n" + SPLIT
+    assert folds.read(tmp_path / "toy.csv", toy_store) == table
+    with pytest.raises(ConfigError, match="there is no fold -2: the table has folds 0 to 0"):
+        table.split(toy_store, -2)
+
+
+def test_columns_of_a_given_split_are_named_by_the_config(toy_store: Store, tmp_path: Path) -> None:
+    given = config(kind="given", file="split.csv", case="patient", column="part")
+    rows = [f"x,{word},{case}" for case, word in WORDS.items()]
+    assert folds.words_of(given, split_file(tmp_path, rows, "site,part,patient"), toy_store) == WORDS
+    with pytest.raises(
+        DataError, match=r"split\.csv should have the columns patient and part, but has \['a', 'part'\]"
+    ):
+        folds.words_of(given, split_file(tmp_path, [], "a,part"), toy_store)
+    with pytest.raises(DataError, match=r"folds\.file: there is no .*elsewhere/split\.csv"):
+        folds.words_of(given, tmp_path / "elsewhere", toy_store)
+
+
+@pytest.mark.parametrize("word", ["val", "valid", "validation", " Val"])
+def test_validation_has_many_spellings(toy_store: Store, word: str) -> None:
+    given = config(kind="given", file="split.csv")
+    assert folds.make(given, toy_store, WORDS | {"case11": word}).fold_of["case11"] == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"case11": "vall"}, r"split\.csv: case case11 is 'vall'; wanted one of train, training, val, valid, valid"),
+        (
+            {"case8": "train"},
+            r"does not fit the store .*: it lacks \[\] and has the unknown \['case8'\]; each case wan",
+        ),
+        ({"case11": None, "case7": None}, r"it lacks \['case7', 'case11'\] and has the unknown \[\]"),
+        ({"case11": "test"}, r"split\.csv: no labelled case is 'val'; one fold wants cases to train and to hold back"),
+        (dict.fromkeys(("case2", "case7", "case10"), "test"), r"split\.csv: no labelled case is 'train'; one fold"),
+    ],
+)
+def test_a_split_that_does_not_fit_is_refused(toy_store: Store, changes: dict[str, str | None], message: str) -> None:
+    words = {case: word for case, word in {**WORDS, **changes}.items() if word is not None}
+    with pytest.raises(DataError, match=message):
+        folds.make(config(kind="given", file="split.csv"), toy_store, words)
+
+
+def test_a_case_of_two_words_is_refused(toy_store: Store, tmp_path: Path) -> None:
+    root = split_file(tmp_path, ["case2,train", "case7,train", "case7,val"])
+    message = r"split\.csv: case case7 has several words in the column split: \['train', 'val'\]"
+    with pytest.raises(DataError, match=message):
+        folds.words_of(config(kind="given", file="split.csv"), root, toy_store)
+    with pytest.raises(DataError, match=message):
+        folds.words_of(config(kind="group", file="split.csv", column="split"), root, toy_store)
+
+
+def test_unlabelled_cases_may_stand_in_a_given_split(tmp_path: Path, toy_config: UwmgiDataset) -> None:
+    raw = toy.write_raw(tmp_path / "raw", [*toy.SCANS, *toy.UNLABELLED])
+    store = prepare(toy_config, raw, tmp_path / "store")
+    table = folds.make(config(kind="given", file="split.csv"), store, WORDS | {"case40": "test"})
+    assert sorted(table.fold_of) == sorted(CASES)
+
+
+def test_groups_by_the_cases_name(toy_store: Store) -> None:
+    """The first digit: cases 2 and 20 together, 10 and 11 too."""
+    group = config(kind="group", pattern=r"case(\d)", count=3)
+    words = folds.words_of(group, Path("nowhere"), toy_store)
+    assert words == {"case2": "2", "case7": "7", "case10": "1", "case11": "1", "case20": "2", "case31": "3"}
+    table = folds.make(group, toy_store, words)
+    assert table.fold_of["case2"] == table.fold_of["case20"] and table.fold_of["case10"] == table.fold_of["case11"]
+    some = folds.words_of(config(kind="group", pattern=r"case(\d\d)"), Path("nowhere"), toy_store)
+    with pytest.raises(DataError, match=r"2 cases have no group, the first are \['case2', 'case7'\]"):
+        folds.make(group, toy_store, some)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        (r"case\d", r"folds\.pattern: 'case\\\\d' has no group; its first group is what cases share"),
+        (r"case(\d", r"folds\.pattern: 'case\(\\\\d' is no regular expression: missing \)"),
+    ],
+)
+def test_a_pattern_that_can_not_group_is_refused(toy_store: Store, pattern: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        folds.words_of(config(kind="group", pattern=pattern), Path("nowhere"), toy_store)
+
+
+@pytest.fixture
+def partial(tmp_path: Path, toy_config: UwmgiDataset) -> Store:
+    """Cases 2 and 7 prepared, the others left out."""
+    return prepare(toy_config, toy.write_raw(tmp_path / "raw"), tmp_path / "store", cases=["case2", "case7"])
+
+
+@pytest.mark.parametrize("fields", [{"kind": "case", "count": 2}, {"kind": "time"}, {"kind": "given", "file": "a.csv"}])
+def test_no_table_is_made_from_a_partial_store(partial: Store, fields: dict[str, Any]) -> None:
+    message = (
+        r"the store .* is partial, 5 scans were left out: no fold table is made from it\. Prepare the whole set first"
+    )
+    with pytest.raises(ConfigError, match=message):
+        folds.make(config(**fields), partial, {"case2": "train", "case7": "val"})
+
+
+def test_what_a_partial_store_left_out_is_neither_missing_nor_unknown(partial: Store, tmp_path: Path) -> None:
+    table = read(tmp_path, partial, EVEN)
+    assert table.split(partial, 1) == (["case2_day0"], ["case7_day1", "case7_day13"])
+    assert read(tmp_path, partial, BY_SCAN, "case,scan,fold").split(partial, 0)[1] == ["case7_day13"]
+    assert read(tmp_path, partial, SPLIT, "case,split,fold").split(partial, 0)[1] == []
+    with pytest.raises(DataError, match=r"missing \[\], unknown \['case8'\]"):
+        read(tmp_path, partial, EVEN + "case8,0\n")
+    with pytest.raises(DataError, match=r"missing \['case7'\], unknown \[\]"):
+        read(tmp_path, partial, EVEN.replace("case7,1\n", ""))

@@ -9,13 +9,16 @@ import cv2
 import pytest
 
 import toy
-from casefold.config.base import TimeFolds
+from casefold.config.base import GivenFolds, TimeFolds
 from casefold.config.datasets import UwmgiDataset
 from casefold.core import DataError, LeakError, StaleError
 from casefold.folds import FoldTable, make, read, write
+from casefold.models.weights import read_info
 from casefold.oof import join, write_prediction
-from casefold.store import Store, prepare
-from toy_members import oof_prediction, write_oof, write_weights
+from casefold.prepare import prepare
+from casefold.store import Store
+from casefold.train.run import Job, train
+from toy_members import oof_prediction, seg25d, write_oof, write_weights
 
 
 @pytest.fixture
@@ -30,6 +33,13 @@ def path(toy_table: FoldTable, toy_store: Store, tmp_path: Path) -> Path:
     """A copy of the fold table that a test may spoil."""
     write(toy_table, toy_store, tmp_path / "toy.csv")
     return tmp_path / "toy.csv"
+
+
+@pytest.fixture
+def given(toy_store: Store) -> FoldTable:
+    """A split that came with the data: case20 and case31 are kept for the test."""
+    words = dict.fromkeys(toy_store.case_of.values(), "train") | {"case11": "val", "case20": "test", "case31": "test"}
+    return make(GivenFolds(kind="given", file="split.csv"), toy_store, words)
 
 
 @pytest.fixture
@@ -202,3 +212,46 @@ def test_predictions_of_earlier_weights(member: Path, toy_store: Store, toy_tabl
     write_weights(member / "fold2", toy_store, toy_table, 2, selected_on_fold=True)  # trained again, OOF left behind
     with pytest.raises(StaleError, match=r"case\d+_day\d+\.npz was not made by the weights beside it"):
         join(member, toy_table, toy_store)
+
+
+def test_a_test_case_that_trains_as_well(given: FoldTable, toy_store: Store, tmp_path: Path) -> None:
+    write(given, toy_store, tmp_path / "toy.csv")
+    (tmp_path / "toy.csv").write_text((tmp_path / "toy.csv").read_text() + "case20,train,-1\n")
+    with pytest.raises(LeakError, match=r"toy\.csv: case case20 is in more than one fold"):
+        read(tmp_path / "toy.csv", toy_store)
+
+
+def test_an_image_of_the_test_that_trains_under_another_case(given: FoldTable, store: Store, tmp_path: Path) -> None:
+    records = [store.root / "scans" / name / "scan.json" for name in ("case31_day4", "case2_day0")]
+    test, train = (json.loads(record.read_text()) for record in records)
+    records[1].write_text(json.dumps(train | {"hashes": test["hashes"]}))
+    write(given, store, tmp_path / "toy.csv")
+    message = (
+        r"the same image stands in two folds, as \w+: \['case2', 'case31'\] are in folds \[-2, -1\]; keep them in on"
+    )
+    with pytest.raises(LeakError, match=message):
+        read(tmp_path / "toy.csv", store)
+
+
+def test_a_prediction_of_a_test_scan_among_the_oof(given: FoldTable, toy_store: Store, tmp_path: Path) -> None:
+    """Nothing of the test may reach a score that something is chosen by."""
+    member = write_oof(tmp_path / "toy_2d", toy_store, given)
+    assert list(join(member, given, toy_store)) == ["case11_day2"]
+    planted = oof_prediction(member / "fold0", toy_store, "case31_day4", 0)
+    write_prediction(planted, member / "fold0" / "oof" / "case31_day4.npz")
+    with pytest.raises(LeakError, match="scan case31_day4 is held back in fold -2, but was predicted by fold 0"):
+        join(member, given, toy_store)
+
+
+@pytest.mark.parametrize(
+    ("fold", "seen", "predicted"),
+    [("0", ("case2", "case7", "case10"), ["case11_day2"]), ("full", ("case2", "case7", "case10", "case11"), [])],
+)
+def test_no_run_sees_the_test(
+    given: FoldTable, toy_store: Store, tmp_path: Path, fold: str, seen: tuple[str, ...], predicted: list[str]
+) -> None:
+    """A fit on all cases neither."""
+    train(Job(seg25d(), given, fold, toy_store.root, tmp_path / "run", "cpu"))
+    info = read_info(tmp_path / "run" / "weights.safetensors")
+    assert info.seen_cases == seen
+    assert [path.stem for path in (tmp_path / "run").glob("oof/*.npz")] == predicted

@@ -143,3 +143,54 @@ def test_check_wants_the_very_text_that_encode_writes(text: str) -> None:
 def test_a_volume_has_no_rle() -> None:
     with pytest.raises(DataError, match=r"RLE is of one slice, \(height, width\); this mask has shape \(2, 3, 4\)"):
         rle.encode(np.zeros((2, 3, 4), bool))
+
+
+RELATIVE = {
+    ("row", 0): "2 3 4 2",  # runs 2..4 and 9..10: from the end of the first, 5, the second begins 4 later
+    ("row", 1): "3 3 5 2",
+    ("column", 0): "1 1 3 2 1 2",
+    ("column", 1): "2 1 4 2 2 2",
+}
+
+
+@pytest.mark.parametrize(("order", "base", "text"), [(*key, text) for key, text in RELATIVE.items()])
+def test_relative_starts_count_from_the_end_of_the_run_before(order: rle.Order, base: rle.Base, text: str) -> None:
+    assert rle.encode(MASK, order=order, base=base, starts="relative") == text
+    np.testing.assert_array_equal(rle.decode(text, (3, 4), order=order, base=base, starts="relative"), MASK)
+    rle.check(text, (3, 4), order=order, base=base, starts="relative")
+
+
+def test_relative_is_absolute_for_none_and_for_one_run() -> None:
+    assert rle.encode(np.zeros((3, 4), bool), starts="relative") == ""
+    assert not rle.decode("", (3, 4), starts="relative").any()
+    assert rle.encode(np.ones((3, 4), bool), base=0, starts="relative") == "0 12"
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_decode_undoes_encode_with_relative_starts(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    mask = rng.random((9, 7)) < 0.4
+    for order, base in TEXTS:
+        text = rle.encode(mask, order=order, base=base, starts="relative")
+        np.testing.assert_array_equal(rle.decode(text, (9, 7), order=order, base=base, starts="relative"), mask)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("0 1 11 1", "RLE: the run 12 1 goes past the end of a mask of 3 x 4 (height x width) = 12 pixels"),
+        ("2 3 -1 2", "RLE: runs should be sorted and not overlap, but 2 3 and 4 2 follow one another"),
+        ("-1 1", "RLE: the first pixel is 0, but a run starts at -1"),
+        ("0 9223372036854775807 1 1", "RLE: wanted integers, but '0 9223372036854775807 1 1' has other words"),
+    ],
+)
+def test_what_is_wrong_with_relative_starts_is_named(text: str, message: str) -> None:
+    for read in (rle.decode, rle.check):
+        with pytest.raises(DataError, match=f"^{re.escape(message)}"):
+            read(text, (3, 4), base=0, starts="relative")
+
+
+def test_relative_runs_that_touch_can_be_read_but_are_not_canonical() -> None:
+    assert np.flatnonzero(rle.decode("0 1 0 1", (3, 4), base=0, starts="relative")).tolist() == [0, 1]
+    with pytest.raises(DataError, match=r"^RLE: '0 1 0 1' can be read but is not canonical"):
+        rle.check("0 1 0 1", (3, 4), base=0, starts="relative")

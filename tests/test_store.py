@@ -1,22 +1,22 @@
-"""Scans come back from the store as they were read; what did not change is left alone, and a kill costs nothing."""
+"""Scans come back from the store as they were read, mapped, and only from a store that is whole."""
 
-import os
+import pickle
 import shutil
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 
 import toy
+from casefold import prepare as prepare_module
 from casefold import store as store_module
 from casefold.config.datasets import UwmgiDataset
 from casefold.core import DataError, Grid, Scan
 from casefold.files import read_json, write_json
 from casefold.intensity import scan_statistics
+from casefold.prepare import prepare
 from casefold.readers import RawScan
-from casefold.store import Store, prepare
+from casefold.store import Store
 from toy import ToyScan
 
 FEW = (ToyScan("case2_day0"), ToyScan("case7_day1", slices=6), ToyScan("case7_day13"), ToyScan("case10_day3"))
@@ -29,18 +29,11 @@ def raw(tmp_path: Path) -> Path:
     return toy.write_raw(tmp_path / "raw", FEW)
 
 
-def content(root: Path) -> dict[str, bytes]:
-    """Every file below a folder with its bytes."""
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
-
-
-def times(root: Path) -> dict[str, int]:
-    """When each scan was written."""
-    return {path.parent.name: path.stat().st_mtime_ns for path in (root / "scans").glob("*/scan.json")}
-
-
-def rewritten(before: dict[str, int], after: dict[str, int]) -> set[str]:
-    return {name for name in after if after[name] != before.get(name)}
+@pytest.fixture
+def copied(toy_store: Store, tmp_path: Path) -> Path:
+    """A copy of the toy store that a test may spoil."""
+    shutil.copytree(toy_store.root, tmp_path / "store")
+    return tmp_path / "store"
 
 
 @pytest.mark.parametrize("drawn", toy.SCANS, ids=lambda scan: scan.name)
@@ -108,130 +101,12 @@ def test_what_is_to_be_ignored_is_kept(
         fields = {**vars(scan), "ignore": ignore} if raw.name == "case2_day0" else vars(scan)
         return Scan(**fields)
 
-    real = store_module.load
-    monkeypatch.setattr(store_module, "load", load)
+    real = prepare_module.load
+    monkeypatch.setattr(prepare_module, "load", load)
     store = prepare(toy_config, raw, tmp_path / "store")
     kept = store.scan("case2_day0").ignore
     assert isinstance(kept, np.memmap) and np.argwhere(kept).tolist() == [[2, 3, 4]]
     assert [path.parent.name for path in (tmp_path / "store").rglob("ignore.npy")] == ["case2_day0"]
-
-
-def test_unchanged_scans_are_left_alone(raw: Path, tmp_path: Path, toy_config: UwmgiDataset) -> None:
-    root = tmp_path / "store"
-    prepare(toy_config, raw, root)
-    first, before = content(root), times(root)
-    prepare(toy_config, raw, root)
-    assert content(root) == first and times(root) == before
-
-
-def test_a_changed_image_is_redone_alone(raw: Path, tmp_path: Path, toy_config: UwmgiDataset) -> None:
-    root = tmp_path / "store"
-    old, before = prepare(toy_config, raw, root), times(root)
-    path = raw / "train" / "case7" / "case7_day1" / "scans" / "slice_0002_36_28_1.50_1.25.png"
-    cv2.imwrite(str(path), np.full((28, 36), 7, np.uint16))
-    new = prepare(toy_config, raw, root)
-    assert rewritten(before, times(root)) == {"case7_day1"}
-    assert new.data_hash != old.data_hash
-    assert set(np.unique(new.scan("case7_day1").image[0, 1])) == {7}
-
-
-def test_a_changed_label_is_redone_alone(raw: Path, tmp_path: Path, toy_config: UwmgiDataset) -> None:
-    root = tmp_path / "store"
-    old, before = prepare(toy_config, raw, root), times(root)
-    text = (raw / "train.csv").read_text()
-    (raw / "train.csv").write_text(text.replace("case2_day0_slice_0001,right,", "case2_day0_slice_0001,right,37 2"))
-    new = prepare(toy_config, raw, root)
-    assert rewritten(before, times(root)) == {"case2_day0"}
-    assert new.data_hash != old.data_hash
-    assert np.argwhere(new.scan("case2_day0").class_masks()[1, 0]).tolist() == [[1, 0], [1, 1]]
-
-
-def test_a_touched_file_of_equal_content_keeps_the_data_hash(
-    raw: Path, tmp_path: Path, toy_config: UwmgiDataset
-) -> None:
-    root = tmp_path / "store"
-    old, before = prepare(toy_config, raw, root), times(root)
-    os.utime(raw / "train" / "case2" / "case2_day0" / "scans" / "slice_0001_36_28_1.50_1.25.png", ns=(0, 0))
-    new = prepare(toy_config, raw, root)
-    assert rewritten(before, times(root)) == {"case2_day0"}
-    assert new.data_hash == old.data_hash
-
-
-def test_another_config_redoes_every_scan(raw: Path, tmp_path: Path) -> None:
-    root = tmp_path / "store"
-    prepare(UwmgiDataset(**toy.content()), raw, root)
-    before = times(root)
-    store = prepare(UwmgiDataset(**toy.content(spacing_mm="unknown")), raw, root)
-    assert rewritten(before, times(root)) == {scan.name for scan in FEW}
-    assert store.scan("case2_day0").grid.spacing_mm is None
-    before = times(root)
-    prepare(UwmgiDataset(**toy.content(spacing_mm="unknown", folds={"kind": "case", "count": 2})), raw, root)
-    assert times(root) == before
-
-
-def test_a_scan_that_is_gone_leaves_the_store(raw: Path, tmp_path: Path, toy_config: UwmgiDataset) -> None:
-    root = tmp_path / "store"
-    old, before = prepare(toy_config, raw, root), times(root)
-    dropping = UwmgiDataset(**toy.content(drop_scans=["case7_day1"], dropped_slices=6))
-    store = prepare(dropping, raw, root)
-    assert list(store.case_of) == ["case2_day0", "case7_day13", "case10_day3"]
-    assert not (root / "scans" / "case7_day1").exists()
-    assert len(store.slices) == 24 and "case7_day1" not in set(store.slices["scan"])
-    assert store.data_hash != old.data_hash
-    assert rewritten(before, times(root)) == set()
-    assert prepare(toy_config, raw, root).data_hash == old.data_hash
-
-
-def test_killed_midway_and_called_again_equals_an_unbroken_run(
-    raw: Path, tmp_path: Path, toy_config: UwmgiDataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    prepare(toy_config, raw, tmp_path / "unbroken")
-    root, done = tmp_path / "store", []
-
-    def killed(config: UwmgiDataset, scan: RawScan, where: Path, form: str) -> str:
-        if len(done) == 2:
-            folder = where / "scans" / scan.name
-            folder.mkdir(parents=True)
-            (folder / "image.npy").write_bytes(b"whole, but without its scan.json")
-            (folder / ".masks.npy.1.part").write_bytes(b"half")
-            raise KeyboardInterrupt
-        done.append(scan.name)
-        return real(config, scan, where, form)
-
-    real = store_module._prepare_one
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(store_module, "_prepare_one", killed)
-        prepare(toy_config, raw, root)
-    assert done == ["case2_day0", "case7_day1"]
-    with pytest.raises(DataError, match="no store in"):
-        Store(root)
-    before = times(root)
-    prepare(toy_config, raw, root)
-    assert rewritten(before, times(root)) == {"case7_day13", "case10_day3"}
-    assert content(root) == content(tmp_path / "unbroken")
-
-
-def test_two_workers_write_what_one_writes(raw: Path, tmp_path: Path, toy_config: UwmgiDataset) -> None:
-    seen: list[str] = []
-
-    def bar(names: Any, total: int) -> Any:
-        assert total == 4
-        for name in names:
-            seen.append(name)
-            yield name
-
-    one, two = (prepare(toy_config, raw, tmp_path / str(n), workers=n, progress=bar) for n in (1, 2))
-    assert one.data_hash == two.data_hash
-    assert content(tmp_path / "1") == content(tmp_path / "2")
-    assert seen[:4] == [scan.name for scan in FEW] and sorted(seen[4:]) == sorted(seen[:4])
-
-
-def test_the_data_hash_does_not_depend_on_where_the_files_lie(
-    raw: Path, tmp_path: Path, toy_config: UwmgiDataset
-) -> None:
-    first = prepare(toy_config, raw, tmp_path / "a")
-    shutil.copytree(raw, tmp_path / "elsewhere")
-    assert prepare(toy_config, tmp_path / "elsewhere", tmp_path / "b").data_hash == first.data_hash
 
 
 def test_names_of_digits_stay_text(raw: Path, tmp_path: Path, toy_config: UwmgiDataset) -> None:
@@ -252,6 +127,43 @@ def test_a_scan_in_the_folder_of_another_case_is_refused(raw: Path, tmp_path: Pa
         store.records()
 
 
-def test_no_raw_scans_are_an_error(tmp_path: Path, toy_config: UwmgiDataset) -> None:
-    with pytest.raises(DataError, match=r"no folder .*raw/train; wanted one that holds"):
-        prepare(toy_config, tmp_path / "raw", tmp_path / "store")
+def test_a_store_of_another_version_is_refused(copied: Path) -> None:
+    index = read_json(copied / "store.json")
+    del index["layout"]
+    write_json(copied / "store.json", index)
+    with pytest.raises(DataError, match="was made by another version of casefold; run `prepare` again"):
+        Store(copied)
+
+
+def test_a_spoiled_scan_is_named(copied: Path) -> None:
+    image = copied / "scans" / "case2_day0" / "image.npy"
+    image.write_bytes(image.read_bytes()[:500])
+    with pytest.raises(
+        DataError, match=r"case2_day0/image\.npy can't be read .*; remove its folder and run `prepare` ag"
+    ):
+        Store(copied).scan("case2_day0")
+    (copied / "scans" / "case7_day1" / "scan.json").unlink()
+    with pytest.raises(DataError, match=r"case7_day1 has no scan\.json; run `prepare` again"):
+        Store(copied).scan("case7_day1")
+
+
+def test_the_scans_asked_for_last_stay_open(toy_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "OPEN_SCANS", 2)
+    store = Store(toy_store.root)
+    first, second = store.scan("case2_day0"), store.scan("case7_day1")
+    assert store.scan("case2_day0") is first
+    store.scan("case10_day3")  # the second was asked for longest ago
+    assert list(store._open) == ["case2_day0", "case10_day3"]
+    assert store.scan("case2_day0") is first and store.scan("case7_day1") is not second
+    np.testing.assert_array_equal(second.image, store.scan("case7_day1").image)
+
+
+def test_a_worker_is_sent_no_array(toy_store: Store) -> None:
+    """A pickled map would be the whole image; a worker opens its own."""
+    store = Store(toy_store.root)
+    closed = len(pickle.dumps(store))
+    for name in store.case_of:
+        store.scan(name)
+    content = pickle.dumps(store)
+    assert len(content) == closed
+    np.testing.assert_array_equal(pickle.loads(content).scan("case2_day0").image, store.scan("case2_day0").image)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from casefold import submission
+from casefold.config.masks import RleForm
 from casefold.core import DataError, Masks
 from casefold.submission import Slice, check_csv, read_csv, write_csv
 
@@ -177,3 +178,121 @@ def test_score_refuses(tmp_path: Path, predicted: str, slices: dict[str, Slice],
     truth = write(tmp_path / "truth.csv", "id,class,segmentation\ns,a,\nt,a,\n")
     with pytest.raises(DataError, match=message):
         submission.score(path, truth, slices, ("a",))
+
+
+ONE_CLASS = RleForm(id="img", class_column=None, rle="rle", empty="-1")
+INSTANCES = RleForm(id="img", class_column=None, rle="rle", empty="-1", instances=True)
+IN_KEY = RleForm(id="key", key="{id}_{class}", class_column=None, class_names={"NA": "9"}, rle="rle")
+NO_ROW = RleForm(rle="rle", empty="missing", order="column", base=0, starts="relative")
+ALL_ROWS = NO_ROW.model_copy(update={"empty": "-1"})
+
+
+def one_slice() -> Masks:
+    masks = np.zeros((2, 1, 2, 3), bool)
+    masks[0, 0, 0, 0] = masks[0, 0, 0, 2] = masks[0, 0, 1, 2] = True
+    return Masks("p", "p", ("stomach", "NA"), ("p",), masks)
+
+
+def first_class(masks: Masks) -> Masks:
+    return Masks(masks.case, masks.scan, masks.classes[:1], masks.slice_names, masks.masks[:1])
+
+
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        (ONE_CLASS, "img,rle\np,1 1 3 1 6 1\nq,-1\n"),
+        (INSTANCES, "img,rle\np,1 1\np,3 1 6 1\nq,-1\n"),
+        (IN_KEY, "key,rle\np_stomach,1 1 3 1 6 1\np_9,\nq_stomach,\nq_9,\n"),
+        (NO_ROW, "id,class,rle\np,stomach,0 1 3 2\n"),
+        (
+            NO_ROW.model_copy(update={"empty": "-1"}),
+            "id,class,rle\np,stomach,0 1 3 2\np,NA,-1\nq,stomach,-1\nq,NA,-1\n",
+        ),
+    ],
+)
+def test_every_form_is_written_checked_read_and_scored(tmp_path: Path, form: RleForm, text: str) -> None:
+    masks = one_slice() if form.class_column or form is IN_KEY else first_class(one_slice())
+    empty = Masks("q", "q", masks.classes, ("q",), np.zeros_like(masks.masks))
+    path, sizes = tmp_path / "out.csv", {"p": (2, 3), "q": (2, 3)}
+    write_csv(path, submission.rows(masks, form) + submission.rows(empty, form), None, form)
+    assert path.read_text() == text
+    check_csv(path, None, sizes, masks.classes, form)
+    slices = {name: Slice(name, 0, *size) for name, size in sizes.items()}
+    result = submission.score(path, path, slices, masks.classes, form=form, truth_form=form)
+    np.testing.assert_array_equal(result.dice["p"], [1.0, np.nan][: len(masks.classes)])
+    np.testing.assert_array_equal(result.dice["q"], [np.nan, np.nan][: len(masks.classes)])
+
+
+def test_a_sample_gives_columns_rows_and_order_and_keeps_instances_together(tmp_path: Path) -> None:
+    sample = write(tmp_path / "sample.csv", "rle,img\n1 1,q\n1 1,r\n1 1,p\n1 1,p\n")
+    path = tmp_path / "out.csv"
+    predicted = [("p", "a", "1 1\n3 1"), ("q", "a", ""), ("r", "a", "6 1")]
+    assert write_csv(path, predicted, sample, INSTANCES) == (4, 0, 0)
+    assert path.read_text() == "rle,img\n-1,q\n6 1,r\n1 1,p\n3 1,p\n"
+    check_csv(path, sample, dict.fromkeys("pqr", (2, 3)), ("a",), INSTANCES)
+    with pytest.raises(DataError, match=r"sample.csv: 1 rows \(img\) stand more than once: p"):
+        write_csv(path, [], sample, ONE_CLASS)
+
+
+def test_a_row_that_only_the_sample_has_stays_blank_where_empty_is_missing(tmp_path: Path) -> None:
+    sample = write(tmp_path / "sample.csv", "id,class,rle\np,b,\np,a,\n")
+    path = tmp_path / "out.csv"
+    assert write_csv(path, [("p", "a", "0 1"), ("p", "b", "")], sample, NO_ROW) == (2, 0, 0)
+    assert path.read_text() == "id,class,rle\np,b,\np,a,0 1\n"
+    check_csv(path, sample, {"p": (2, 3)}, ("a", "b"), NO_ROW)
+
+
+def test_a_sample_of_another_form_is_refused(tmp_path: Path) -> None:
+    sample = write(tmp_path / "sample.csv", "ImageId,EncodedPixels\n")
+    message = r"has the columns \['ImageId', 'EncodedPixels'\], but the data set's submission has \['img', 'rle'\]"
+    with pytest.raises(DataError, match=message):
+        write_csv(tmp_path / "out.csv", [], sample, ONE_CLASS)
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "messages"),
+    [
+        (ONE_CLASS, "img,rle\np,\nq,-1\n", ["1 masks are not valid RLE: p: '' is not how an empty mask is written"]),
+        (
+            ONE_CLASS,
+            "img,rle\np,-1\np,-1\nr,-1\n",
+            ["1 rows stand twice: p", "1 rows are missing: q", "not be there: r"],
+        ),
+        (ONE_CLASS, "img,rle\np,1 7\nq,-1\n", ["1 masks are not valid RLE: p: RLE: the run 1 7 goes past the end"]),
+        (INSTANCES, "img,rle\np,1 1\nq,-1\np,3 1\n", ["1 rows stand twice: p"]),
+        (INSTANCES, "img,rle\np,1 2\np,2 1\nq,-1\n", ["1 masks are not valid RLE: p: its 2 instances overlap"]),
+        (INSTANCES, "img,rle\np,1 2\np,-1\nq,-1\n", ["p: '-1' is not how an empty mask is written here"]),
+        (INSTANCES, "img,rle\nr,1 1\np,-1\nq,-1\n", ["1 masks are of slices without a known size: r"]),
+        (IN_KEY, "key,rle\np_a,\np_9,\nq_a,\nq_NA,\n", ["rows are missing: q_9", "rows should not be there: q_NA"]),
+        (NO_ROW, "id,class,rle\np,a,\n", ["p a: '' is not how an empty mask is written here, that is 'no row'"]),
+        (
+            NO_ROW,
+            "id,class,rle\nr,a,0 1\n",
+            ["1 rows should not be there: ('r', 'a')", "without a known size: ('r', 'a')"],
+        ),
+    ],
+)
+def test_check_names_the_faults_of_each_form(tmp_path: Path, form: RleForm, text: str, messages: list[str]) -> None:
+    classes = ("a", "NA") if form is IN_KEY else ("a",)
+    with pytest.raises(DataError) as fault:
+        check_csv(write(tmp_path / "out.csv", text), None, {"p": (2, 3), "q": (2, 3)}, classes, form)
+    for message in messages:
+        assert message in str(fault.value)
+
+
+def test_a_truth_of_another_form_is_scored(tmp_path: Path) -> None:
+    truth = write(tmp_path / "truth.csv", "id,class,rle\np,NA,1 1\nother,NA,0 1\n")
+    predicted = write(tmp_path / "out.csv", "key,rle\np_stomach,\np_9,4 1\n")
+    result = submission.score(
+        predicted, truth, {"p": Slice("p", 0, 2, 3)}, ("stomach", "NA"), form=IN_KEY, truth_form=NO_ROW
+    )
+    np.testing.assert_array_equal(result.dice["p"], [np.nan, 1.0])  # the second pixel down, the first of the second row
+    with pytest.raises(DataError, match=r"out.csv: 2 rows to score are missing: \('q', 'stomach'\), \('q', 'NA'\)"):
+        submission.score(
+            predicted,
+            truth,
+            {"p": Slice("p", 0, 2, 3), "q": Slice("q", 0, 2, 3)},
+            ("stomach", "NA"),
+            form=IN_KEY,
+            truth_form=NO_ROW,
+        )

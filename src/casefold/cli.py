@@ -11,6 +11,7 @@ import typer
 
 from casefold.config.paths import Paths
 from casefold.core import CasefoldError
+from casefold.files import ADVICE, AFTERWARDS
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,6 +22,7 @@ app = typer.Typer(
     "first does the earlier steps that are missing, and called again goes on where it stopped.",
 )
 Name = Annotated[str, typer.Argument(help="an ensemble: a file of configs/ensembles, without .yaml")]
+Dataset = Annotated[str, typer.Argument(help="an ensemble, or a data set of configs/datasets, without .yaml")]
 Jobs = Annotated[int | None, typer.Option(help="processes side by side [default: one a core, one with a GPU]")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="train.lr=1e-4, or MEMBER.train.lr=1e-4; repeatable")]
@@ -31,16 +33,24 @@ Workers = Annotated[int, typer.Option(help="data loading processes of each run")
 Input = Annotated[Path | None, typer.Option("--input", help="a folder of scans in the data set's layout")]
 
 
+PLACE = 56  # characters of a place in what `check` prints; its CSV has all of them
+
+
 @contextmanager
-def _explained() -> Iterator[None]:
-    """What a user can mend is printed as one message, with exit code 1; anything else is a bug and keeps its trace."""
+def _explained(code: int = 1) -> Iterator[None]:
+    """What a user can mend is printed as one message, with an exit code; anything else is a bug and keeps its trace."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     try:
         yield
     except CasefoldError as e:
         typer.echo(f"{type(e).__name__}: {e}", err=True)
-        raise typer.Exit(1) from e
+        raise typer.Exit(code) from e
+    except OSError as e:
+        if e.errno not in ADVICE:
+            raise
+        typer.echo(f"{type(e).__name__}: {e}. {ADVICE[e.errno]}. {AFTERWARDS}", err=True)
+        raise typer.Exit(code) from e
 
 
 def _open(name: str, jobs: int | None = None, device: str = "auto", overrides: list[str] | None = None):  # type: ignore[no-untyped-def]
@@ -54,12 +64,66 @@ def _show(frame: pd.DataFrame) -> None:
 
 
 @app.command()
-def prepare(name: Name, jobs: Jobs = None) -> None:
-    """Raw scans to the store. Example: casefold prepare lgg"""
+def init(
+    folder: Annotated[Path, typer.Argument(help="raw data of any of the known layouts")],
+    name: Annotated[str | None, typer.Option(help="what to call the data set [default: the folder's name]")] = None,
+) -> None:
+    """Write a config and a starter ensemble for an unknown folder. Example: casefold init downloads/lgg --name lgg"""
+    with _explained():
+        from casefold.starter.start import start
+
+        started = start(folder, Paths.from_environment(), name)
+        typer.echo("\n".join(started.lines))
+
+
+@app.command()
+def look(
+    name: Dataset,
+    scan: Annotated[str | None, typer.Argument(help="[default: the first with something labelled]")] = None,
+    out: Annotated[Path | None, typer.Option(help="the PNG [default: runs/DATASET/look/SCAN.png]")] = None,
+) -> None:
+    """Draw slices of a scan with its masks, spacing and statistics. Example: casefold look lgg case7_day0"""
+    with _explained():
+        from casefold.pipeline.looking import look_step
+        from casefold.pipeline.project import open_dataset
+
+        paths = Paths.from_environment()
+        called, dataset = open_dataset(paths, name)
+        typer.echo(str(look_step(paths, dataset, called, scan, out)))
+
+
+@app.command()
+def check(
+    name: Dataset,
+    table: Annotated[Path | None, typer.Option("--csv", help="also write the findings there")] = None,
+    jobs: Jobs = None,
+) -> None:
+    """Find every fault of the raw data; ends with 2 for errors, 1 for warnings. Example: casefold check lgg"""
+    with _explained(code=2):
+        from casefold.check import exit_code
+        from casefold.pipeline.checking import check_step
+
+        findings = check_step(Paths.from_environment(), name, table, jobs)
+        for severity, kind, where, what in findings[["severity", "kind", "where", "what"]].astype(str).to_numpy():
+            place = where if len(where) <= PLACE else f"{where[: PLACE - 3]}..."
+            typer.echo(f"{severity:8} {kind:24} {place:{PLACE}} {what}")
+        counts = findings["severity"].value_counts()
+        typer.echo(", ".join(f"{counts.get(word, 0)} {word}s" for word in ("error", "warning", "note")))
+    raise typer.Exit(exit_code(findings))
+
+
+@app.command()
+def prepare(
+    name: Name,
+    jobs: Jobs = None,
+    limit: Annotated[int | None, typer.Option(help="only the first so many scans, for a quick look")] = None,
+    cases: Annotated[str, typer.Option(help="only these cases, parted by commas")] = "",
+) -> None:
+    """Raw scans to the store. Example: casefold prepare lgg --limit 5"""
     with _explained():
         from casefold.pipeline.steps import prepare_step
 
-        prepare_step(_open(name, jobs))
+        prepare_step(_open(name, jobs), limit, [case.strip() for case in cases.split(",") if case.strip()])
 
 
 @app.command()

@@ -9,7 +9,8 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from casefold.core import DataError, Prediction
+from casefold.config.load import read_yaml
+from casefold.core import ConfigError, DataError, Prediction
 from casefold.files import write_text
 from casefold.postprocess import drop_small
 
@@ -61,14 +62,17 @@ def save_recipe(recipe: Recipe, scores: Mapping[str, Any], path: Path) -> None:
 
 
 def load_recipe(path: Path) -> Recipe:
-    """Read a recipe; raises DataError where it is missing or of another schema."""
+    """Read a recipe; raises DataError where it is missing, damaged or of another schema."""
     if not path.is_file():
         raise DataError(f"no recipe {path}; run `tune` first")
-    content = yaml.safe_load(path.read_text())
-    if content.pop("schema", None) != 1:
-        raise DataError(f"{path} is of another schema; run `tune` again")
-    content.pop("scores", None)
-    return Recipe(**(content | {"classes": tuple(content["classes"]), "folds": tuple(content["folds"])}))
+    try:
+        content = read_yaml(path)
+        if content.pop("schema", None) != 1:
+            raise DataError(f"{path} is of another schema; run `tune` again")
+        content.pop("scores", None)
+        return Recipe(**(content | {"classes": tuple(content["classes"]), "folds": tuple(content["folds"])}))
+    except (ConfigError, KeyError, TypeError) as e:
+        raise DataError(f"{path} is no recipe ({type(e).__name__}: {e}); remove it and run `tune` again") from e
 
 
 def combine(maps: Mapping[str, NDArray[np.uint8]], weights: Mapping[str, float]) -> NDArray[np.uint8]:

@@ -61,8 +61,9 @@ def test_all_faults_are_told_at_once_with_place_and_nearest_word(tmp_path: Path)
     )
     assert sorted(faults(tmp_path, text)) == [
         "augment: allowed: none, light, medium, heavy, flips, zoom, distortion, degraded, scanner, nnunet, resliced, "
-        "anatomical (did you mean 'medium'?); came 'mediun'",
-        "data.normalize.name: allowed: percentile, zscore (did you mean 'percentile'?); came 'percentle'",
+        "upright, anatomical (did you mean 'medium'?); came 'mediun'",
+        "data.normalize.name: allowed: percentile, zscore, minmax, foreground, window, none "
+        "(did you mean 'percentile'?); came 'percentle'",
         "data.windw: unknown word (did you mean 'window'?)",
         "losses.1.weigth: unknown word (did you mean 'weight'?)",
         "model.arch: allowed: unet, unetplusplus, upernet, fpn, manet, linknet, pspnet, deeplabv3plus, segformer "
@@ -119,7 +120,10 @@ def test_all_faults_are_told_at_once_with_place_and_nearest_word(tmp_path: Path)
             SET + "folds: {kind: grup}",
             ["folds.kind: allowed: case, group, time, given (did you mean 'group'?); came 'grup'"],
         ),
-        (SET + "folds: {kind: group, file: g.csv}\n", ["folds.column: is missing"]),
+        (
+            SET + "folds: {kind: group, file: g.csv}\n",
+            ["folds: groups come from `file` and `column`, or from `pattern`; give one of the two"],
+        ),
         (
             SET + "spacing_mm: unknow\n",
             [

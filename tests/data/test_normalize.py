@@ -1,13 +1,21 @@
 """Intensities against numbers worked out by hand."""
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
-from casefold.config.experiments import PercentileNormalize, ZscoreNormalize
+from casefold.config.experiments import (
+    ForegroundNormalize,
+    MinmaxNormalize,
+    NoNormalize,
+    NormalizeConfig,
+    PercentileNormalize,
+    WindowNormalize,
+    ZscoreNormalize,
+)
 from casefold.core import DataError, Grid, Scan
-from casefold.data.normalize import normalizer
+from casefold.data.normalize import SCALES, normalizer
 from casefold.intensity import scan_statistics
 
 
@@ -42,8 +50,59 @@ def test_zscore_gives_mean_0_and_standard_deviation_1() -> None:
     np.testing.assert_allclose(seen[0, 0, 0, [0, 20, 50, 100]], wanted, rtol=1e-5, atol=1e-6)
 
 
+def test_minmax_gives_0_to_1() -> None:
+    norm = normalizer(MinmaxNormalize(name="minmax"), scan(RAMP + 500))
+    unit = norm.to_unit(RAMP + 500)
+    assert unit[0, 0, 0, [0, 25, 100]].tolist() == [0, 0.25, 1]
+    np.testing.assert_array_equal(norm.finish(unit), unit)
+
+
+def test_foreground_leaves_the_background_out() -> None:
+    """0, then 1 to 1000 with mean 500.5 and percentile 99.9 at 999.001: more background changes nothing."""
+    deviation = ((1000**2 - 1) / 12) ** 0.5
+    for background in (1, 5000):
+        image = np.concatenate([np.zeros(background), np.arange(1, 1001)]).astype(np.uint16).reshape(1, 1, 1, -1)
+        norm = normalizer(ForegroundNormalize(name="foreground"), scan(image))
+        unit = norm.to_unit(image)
+        assert unit[0, 0, 0, 0] == 0 and unit[0, 0, 0, -1] == 1
+        wanted = [(0 - 500.5) / deviation, (500 - 500.5) / deviation, (999.001 - 500.5) / deviation]
+        np.testing.assert_allclose(norm.finish(unit)[0, 0, 0, [0, -501, -1]], wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_a_window_is_the_same_for_every_scan() -> None:
+    """Centre 40 and width 400 show -160 to 240."""
+    image = np.array([-1000, -160, -60, 40, 240, 3000], np.int16).reshape(1, 1, 1, 6)
+    for other in (image, image[..., :4]):
+        norm = normalizer(WindowNormalize(name="window", centre=40, width=400), scan(other))
+        unit = norm.to_unit(image)
+        assert unit.ravel().tolist() == [0, 0, 0.25, 0.5, 1, 1]
+        assert norm.finish(unit).ravel().tolist() == [-1, -1, -0.5, 0, 1, 1]
+
+
+def test_none_shows_the_raw_numbers() -> None:
+    image = np.array([-1024, -500, 0, 37, 3071], np.int16).reshape(1, 1, 1, 5)
+    norm = normalizer(NoNormalize(name="none"), scan(image))
+    unit = norm.to_unit(image)  # augmentation works here
+    assert (unit.min(), unit.max()) == (0, 1)
+    np.testing.assert_allclose(norm.finish(unit), image, atol=1e-3)
+
+
+def test_every_name_of_the_config_is_in_the_table() -> None:
+    union, _ = get_args(NormalizeConfig)
+    names = [get_args(choice.model_fields["name"].annotation)[0] for choice in get_args(union)]
+    assert names == list(SCALES)
+
+
 @pytest.mark.parametrize(
-    ("config", "seen"), [(PercentileNormalize(), -1.0), (ZscoreNormalize(name="zscore"), 0.0)], ids=lambda c: str(c)
+    ("config", "seen"),
+    [
+        (PercentileNormalize(), -1.0),
+        (ZscoreNormalize(name="zscore"), 0.0),
+        (MinmaxNormalize(name="minmax"), 0.0),
+        (ForegroundNormalize(name="foreground"), 0.0),
+        (NoNormalize(name="none"), 700.0),
+    ],
+    ids=lambda c: str(c),
 )
 def test_a_constant_image_stays_finite(config: Any, seen: float) -> None:
     image = np.full((1, 2, 3, 4), 700, np.uint16)

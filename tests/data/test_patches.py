@@ -11,7 +11,7 @@ from torch import Tensor
 import toy
 from casefold.config.experiments import PatchSampler, VolumeData
 from casefold.core import DataError, Grid
-from casefold.data.patches import PatchDataset, cut, finish_volume, network_shape, resample, unit_volume
+from casefold.data.patches import PatchDataset, cut, finish_volume, network_shape, pad, resample, unit_volume
 from casefold.store import Store
 
 SCAN = "case10_day3"  # 6 x 28 x 36; `left` on slices 1..3, `right` on 3..4
@@ -128,13 +128,26 @@ def test_resampling_is_linear_and_leaves_the_same_shape_alone() -> None:
     assert resample(volume, (1, 1, 8)).flatten().tolist() == [0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3]
 
 
-def test_cut_pads_only_what_is_missing() -> None:
-    volume = torch.arange(1.0, 25).reshape(1, 2, 3, 4)
+@pytest.mark.parametrize("zoom", [(1.0, 0.5, 0.75), (0.7, 1.0, 1.0)])
+def test_a_scan_is_resampled_in_pieces_as_at_once(
+    toy_store: Store, monkeypatch: pytest.MonkeyPatch, zoom: tuple[float, float, float]
+) -> None:
+    scan, data = toy_store.scan(SCAN), VolumeData(patch=None, zoom=zoom)
+    whole = PatchDataset(toy_store, [SCAN], data, LOOSE, "none", 0)[0, 0]
+    monkeypatch.setattr("casefold.data.patches.PIECE", 4)  # of 6 slices
+    pieces = PatchDataset(toy_store, [SCAN], data, LOOSE, "none", 0)[0, 0]
+    assert torch.equal(whole["image"], finish_volume(unit_volume(scan, data), scan, data))
+    assert all(torch.equal(whole[key], pieces[key]) for key in ("image", "maps", "keep"))
+
+
+def test_a_cut_stops_with_the_volume_and_is_padded_at_the_far_ends() -> None:
+    volume = np.arange(1.0, 25, dtype=np.float32).reshape(1, 2, 3, 4)
     piece = cut(volume, [1, 1, 2], (2, 2, 2))
-    assert piece.tolist() == [[[[19.0, 20.0], [23.0, 24.0]], [[0.0, 0.0], [0.0, 0.0]]]]
-    whole = cut(volume, [0, 0, 0], (2, 3, 4))
-    whole += 1
-    assert volume[0, 0, 0, 0] == 1  # a copy
+    assert piece.tolist() == [[[[19.0, 20.0], [23.0, 24.0]]]]
+    padded = pad(torch.from_numpy(piece), (2, 2, 3))
+    assert padded.tolist() == [[[[19.0, 20.0, 0.0], [23.0, 24.0, 0.0]], [[0.0] * 3, [0.0] * 3]]]
+    whole = torch.from_numpy(cut(volume, [0, 0, 0], (2, 3, 4)))
+    assert pad(whole, (2, 3, 4)) is whole
 
 
 @pytest.mark.parametrize("augment", ["none", "heavy"])
@@ -170,13 +183,45 @@ def test_an_unlabelled_scan_can_not_train(toy_store: Store, monkeypatch: pytest.
         patches(toy_store)[0, 0]
 
 
-def test_volumes_beyond_the_cache_are_read_again(toy_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = [SCAN, "case2_day0", "case11_day2"]
-    items = PatchDataset(toy_store, names, VolumeData(patch=(4, 16, 16)), LOOSE, "none", seed=0)
-    wanted = [items[0, index]["image"] for index in range(3)]
-    assert len(items._volumes) == 3
-    monkeypatch.setattr("casefold.data.patches.CACHE_BYTES", 1)
-    items = PatchDataset(toy_store, names, VolumeData(patch=(4, 16, 16)), LOOSE, "none", seed=0)
-    for index in (0, 1, 2, 0):
-        assert torch.equal(items[0, index]["image"], wanted[index])
-        assert list(items._volumes) == [names[index]]
+@pytest.mark.parametrize("zoom", [None, (1.0, 0.5, 0.75)])
+@pytest.mark.parametrize("augment", ["none", "heavy"])
+def test_the_cache_changes_no_item(
+    toy_store: Store, monkeypatch: pytest.MonkeyPatch, augment: str, zoom: tuple[float, float, float] | None
+) -> None:
+    scan = toy_store.scan(SCAN)
+    ignore = np.zeros(scan.grid.shape, bool)
+    ignore[2, :, :18] = True
+    monkeypatch.setattr(toy_store, "_open", {SCAN: replace(scan, ignore=ignore)})
+    names, data = [SCAN, "case2_day0", "case11_day2"], VolumeData(patch=(4, 8, 16), zoom=zoom)
+    budgets = (0, 8000, 1 << 30)  # nothing, one scan of 6 x 14 x 27 voxels alone, everything
+    sets = [PatchDataset(toy_store, names, data, PatchSampler(per_scan=2), augment, 0, budget) for budget in budgets]
+    for epoch in range(2):
+        for index in range(6):
+            first, *others = (items[epoch, index] for items in sets)
+            for other in others:
+                assert other["name"] == first["name"]
+                assert all(torch.equal(other[key], first[key]) for key in ("image", "maps", "keep"))
+
+
+def test_resampled_scans_are_kept_as_far_as_the_budget_goes(toy_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scan on the network's grid already is not kept: only the patch is read from its file."""
+    resampled: list[str] = []
+
+    def counted(scan: Any, data: VolumeData) -> Tensor:
+        resampled.append(scan.name)
+        return unit_volume(scan, data)
+
+    monkeypatch.setattr("casefold.data.patches.unit_volume", counted)
+    names, half = [SCAN, "case2_day0"], (1.0, 0.5, 0.5)
+    # 6 x 14 x 18 voxels of 4 bytes and as many of masks are 7560 bytes; the other scan has 8 slices
+    for budget, zoom, wanted in [
+        (0, None, []),
+        (0, half, [SCAN, "case2_day0"] * 2),
+        (7560, half, [SCAN, "case2_day0", "case2_day0"]),
+        (1 << 30, half, [SCAN, "case2_day0"]),
+    ]:
+        resampled.clear()
+        items = PatchDataset(toy_store, names, VolumeData(patch=(4, 8, 8), zoom=zoom), LOOSE, "none", 0, budget)
+        for index in (0, 1, 0, 1):
+            _ = items[0, index]
+        assert resampled == wanted

@@ -160,3 +160,31 @@ def test_an_unlabelled_scan_can_not_train(toy_store: Store, monkeypatch: pytest.
     items = SliceDataset(toy_store, ["case10_day3"], SliceData(size=(28, 36)), "none", seed=0)
     with pytest.raises(DataError, match="scan case10_day3 has no labels, so it can't train"):
         items[0, 0]
+
+
+@pytest.mark.parametrize("augment", ["none", "heavy"])
+@pytest.mark.parametrize("fit", ["pad", "resize"])
+def test_the_cache_changes_no_item(toy_store: Store, monkeypatch: pytest.MonkeyPatch, augment: str, fit: str) -> None:
+    scan = toy_store.scan("case10_day3")
+    ignore = np.zeros(scan.grid.shape, bool)
+    ignore[3, :, :9] = True
+    monkeypatch.setattr(toy_store, "_open", {scan.name: replace(scan, ignore=ignore)})
+    config = SliceData(window=(-2, 0, 1), size=(32, 40), fit=fit)  # type: ignore[arg-type]
+    names, budgets = ["case10_day3", "case31_day4"], (0, 40_000, 1 << 30)  # nothing, some 7 of 14 slices, everything
+    sets = [SliceDataset(toy_store, names, config, augment, 0, budget) for budget in budgets]
+    for epoch in range(2):
+        for index in range(len(sets[0])):
+            first, *others = (items[epoch, index] for items in sets)
+            for other in others:
+                assert all(torch.equal(other[key], first[key]) for key in ("image", "maps", "presence", "keep"))
+
+
+def test_slices_are_kept_at_the_networks_size(toy_store: Store) -> None:
+    """5120 bytes an image slice of 32 x 40 and 480 for three planes of bits; those beside it are kept with it."""
+    items = SliceDataset(toy_store, ["case10_day3"], SliceData(window=(-1, 0, 1), size=(32, 40)), "none", 0, 20_000)
+    _ = items[0, 0]
+    assert 20_000 - items.cache.left_bytes == 2 * 5120 + 480
+    _ = items[0, 0]
+    assert 20_000 - items.cache.left_bytes == 2 * 5120 + 480
+    _ = items[0, 1]
+    assert 20_000 - items.cache.left_bytes == 3 * 5120 + 2 * 480

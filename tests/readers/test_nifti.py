@@ -9,29 +9,20 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
-from nibabel import orientations
 
 from casefold.config.datasets import NiftiDataset
-from casefold.core import ConfigError, DataError, Scan
+from casefold.core import DataError, Masks, Scan
 from casefold.readers import RawScan, nifti
+from casefold.readers.nifti_grid import write_labels
+from toy_nifti import AFFINE, save, tilted
 
 RAS = np.arange(2 * 3 * 4, dtype=np.int16).reshape(2, 3, 4) * 10  # (x, y, z)
 LABELS = (np.arange(24) % 3).astype(np.uint8).reshape(2, 3, 4)
-AFFINE = np.array([[0.5, 0, 0, -7], [0, 0.75, 0, 11], [0, 0, 3, 5], [0, 0, 0, 1]], float)
 CODES = ["RAS", "LPS", "LAI", "PIR", "SAL", "ASR", "IPL"]
 
 
 def config(**changes: Any) -> NiftiDataset:
     return NiftiDataset(**{"reader": "nifti", "root": "toy", "classes": ("front", "back"), **changes})
-
-
-def save(path: Path, array: np.ndarray, affine: np.ndarray = AFFINE, codes: str = "RAS") -> Path:
-    """Save an array given on RAS axes, stored with its axes in the order and direction `codes` says."""
-    turn = orientations.ornt_transform(orientations.axcodes2ornt("RAS"), orientations.axcodes2ornt(codes))
-    stored = orientations.apply_orientation(array, turn)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nib.save(nib.Nifti1Image(stored, affine @ orientations.inv_ornt_aff(turn, array.shape[:3])), path)
-    return path
 
 
 def describe(root: Path, names: list[str], **changes: Any) -> Path:
@@ -76,16 +67,13 @@ def test_flipped_and_permuted_axes_give_the_same_scan(tmp_path: Path, codes: str
 @pytest.mark.parametrize("codes", CODES)
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
 def test_written_labels_lie_where_the_source_label_lay(tmp_path: Path, codes: str, suffix: str) -> None:
-    angle = np.deg2rad(10)
-    tilted = AFFINE.copy()
-    tilted[:2, :2] = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) @ AFFINE[:2, :2]
-    source = save(tmp_path / "image.nii.gz", RAS, tilted, codes)
-    truth = nib.load(save(tmp_path / "label.nii.gz", LABELS, tilted, codes))
+    source = save(tmp_path / "image.nii.gz", RAS, tilted(10), codes)
+    truth = nib.load(save(tmp_path / "label.nii.gz", LABELS, tilted(10), codes))
     image = nib.load(source)
     image.set_qform(image.affine, code=1)
     image.set_sform(image.affine, code=4)
     nib.save(image, source)
-    nifti.write_labels(np.ascontiguousarray(LABELS.transpose()), source, tmp_path / f"out{suffix}")
+    write_labels(np.ascontiguousarray(LABELS.transpose()), source, tmp_path / f"out{suffix}")
     written = nib.load(tmp_path / f"out{suffix}")
     np.testing.assert_array_equal(np.asanyarray(written.dataobj), np.asanyarray(truth.dataobj))
     np.testing.assert_array_equal(written.affine, image.affine)
@@ -98,11 +86,11 @@ def test_written_labels_lie_where_the_source_label_lay(tmp_path: Path, codes: st
 def test_labels_of_another_shape_are_not_written(tmp_path: Path) -> None:
     source = save(tmp_path / "image.nii", RAS)
     with pytest.raises(
-        DataError, match=r"should be uint8 \(z, y, x\) of shape \(4, 3, 2\), not uint8 of shape \(2, 3, 4\)"
+        DataError, match=r"should be uint8 or uint16 \(z, y, x\) of shape \(4, 3, 2\), not uint8 of shape \(2, 3, 4\)"
     ):
-        nifti.write_labels(LABELS, source, tmp_path / "out.nii")
+        write_labels(LABELS, source, tmp_path / "out.nii")
     with pytest.raises(DataError, match=r"out\.mha should end with one of \.nii\.gz, \.nii"):
-        nifti.write_labels(np.ascontiguousarray(LABELS.transpose()), source, tmp_path / "out.mha")
+        write_labels(np.ascontiguousarray(LABELS.transpose()), source, tmp_path / "out.mha")
 
 
 def test_scaling_and_types_are_as_the_file_says(tmp_path: Path) -> None:
@@ -136,11 +124,8 @@ def test_cases_come_from_the_name(tmp_path: Path) -> None:
     root = data_set(tmp_path, ("p7_day2", "p7_day13"))
     raws = nifti.find(config(case_pattern=r"^(p\d+)_"), root, "train")
     assert [(raw.case, raw.name) for raw in raws] == [("p7", "p7_day13"), ("p7", "p7_day2")]
-    with pytest.raises(DataError, match="finds no case in the scan name 'p7_day2'"):
+    with pytest.raises(DataError, match="finds no case in the scan name 'p7_day13'"):
         nifti.find(config(case_pattern="(q)"), root, "train")
-    for pattern in ("p", "("):
-        with pytest.raises(ConfigError, match="is no regular expression with a group"):
-            nifti.find(config(case_pattern=pattern), root, "train")
 
 
 def test_a_folder_is_read_without_labels_and_without_hidden_files(tmp_path: Path) -> None:
@@ -154,7 +139,7 @@ def test_a_folder_is_read_without_labels_and_without_hidden_files(tmp_path: Path
     with pytest.raises(DataError, match="no folder"):
         nifti.find(config(), tmp_path, "test", tmp_path / "absent")
     save(folder / "b.nii.gz", RAS)
-    with pytest.raises(DataError, match=r"1 scan names stand twice: \['b'\]"):
+    with pytest.raises(DataError, match=r"scan b stands twice, .*b\.nii and .*b\.nii\.gz"):
         nifti.find(config(), tmp_path, "test", folder)
 
 
@@ -166,7 +151,7 @@ def test_the_test_part_may_be_absent_empty_or_listed(tmp_path: Path) -> None:
     describe(root, ["scan_a"], test=["./elsewhere/t1.nii.gz", "./elsewhere/t2.nii.gz"])
     assert nifti.find(config(), root, "test") == []
     save(root / "elsewhere" / "t1.nii.gz", RAS)
-    with pytest.raises(DataError, match=r"1 of 2 test files are missing: \['t2\.nii\.gz'\]"):
+    with pytest.raises(DataError, match=r"elsewhere/t2\.nii\.gz is missing, though dataset\.json lists it"):
         nifti.find(config(), root, "test")
     save(root / "elsewhere" / "t2.nii.gz", RAS)
     assert [raw.name for raw in nifti.find(config(), root, "test")] == ["t1", "t2"]
@@ -189,11 +174,10 @@ def test_scans_are_dropped_by_exact_name_and_counted(tmp_path: Path, caplog: pyt
 
 def test_classes_are_matched_by_name(tmp_path: Path) -> None:
     root = data_set(tmp_path)
-    assert nifti.label_values(config(), root) == {"front": 2, "back": 1}
     with pytest.raises(DataError, match=r"class 'frunt' is not in .*dataset\.json \(did you mean 'front'\?\)"):
         nifti.find(config(classes=("frunt",)), root, "train")
     with pytest.raises(DataError, match="class 'background' is not in"):
-        nifti.label_values(config(classes=("background",)), root)
+        nifti.find(config(classes=("background",)), root, "train")
     only = first(root, classes=("back",))
     np.testing.assert_array_equal(only.class_masks(), [LABELS.transpose() == 1])
 
@@ -209,7 +193,7 @@ def test_classes_are_matched_by_name(tmp_path: Path) -> None:
         ('{"labels": {"1": "front", "2": "back"}, "training": ["a"]}', "training should be a list of {image, label}"),
         (
             '{"labels": {"1": "front", "2": "back"}, "training": [{"image": "a.nii", "label": "b.nii"}]}',
-            r"2 files that dataset.json lists are missing: \['a\.nii', 'b\.nii'\]",
+            r"a\.nii is missing, though dataset\.json lists it",
         ),
     ],
 )
@@ -224,14 +208,12 @@ def test_a_label_on_another_grid_is_refused(tmp_path: Path) -> None:
     root = data_set(tmp_path, ("a",))
     label = root / "labelsTr" / "a.nii.gz"
     save(label, LABELS[:1])
-    with pytest.raises(
-        DataError, match=r"a\.nii\.gz: the label lies on another grid than its image: shape \(1, 3, 4\)"
-    ):
+    with pytest.raises(DataError, match=r"scan a: .*labelsTr/a\.nii\.gz lies on another .*: shape \(1, 3, 4\) for"):
         first(root)
     shifted = AFFINE.copy()
     shifted[2, 3] += 0.01
     save(label, LABELS, shifted)
-    with pytest.raises(DataError, match="the label lies on another grid than its image"):
+    with pytest.raises(DataError, match="the label can't be laid on its image"):
         first(root)
     shifted[2, 3] = AFFINE[2, 3] + 0.0005
     save(label, LABELS, shifted, codes="LPS")
@@ -241,21 +223,15 @@ def test_a_label_on_another_grid_is_refused(tmp_path: Path) -> None:
 def test_label_values_that_nobody_named_are_refused(tmp_path: Path) -> None:
     root = data_set(tmp_path, ("a",))
     save(root / "labelsTr" / "a.nii.gz", np.where(LABELS == 2, 2.5, LABELS).astype(np.float32))
-    with pytest.raises(DataError, match=r"holds the values \[2\.5\], but dataset\.json knows only \[0, 1, 2\]"):
+    with pytest.raises(DataError, match=r"holds the values \[2\.5\], but .* know only \[0, 1, 2\]"):
         first(root)
     save(root / "labelsTr" / "a.nii.gz", LABELS.astype(np.float32))
     np.testing.assert_array_equal(first(root).class_masks()[0], LABELS.transpose() == 2)
 
 
-def test_several_volumes_are_refused(tmp_path: Path) -> None:
-    raw = RawScan("a", "a", (save(tmp_path / "a.nii", np.stack([RAS, RAS], axis=-1)),), False)
-    with pytest.raises(DataError, match=r"holds \(2,\) volumes of \(2, 3, 4\); several modalities come later"):
-        nifti.load(config(), raw)
-
-
 def test_a_slice_alone_is_no_volume(tmp_path: Path) -> None:
     nib.save(nib.Nifti1Image(RAS[..., 0], AFFINE), tmp_path / "a.nii")
-    with pytest.raises(DataError, match=r"should be one 3D volume of plain numbers, not int16 \(2, 3\)"):
+    with pytest.raises(DataError, match=r"should be a 3D volume of plain numbers, not int16 \(2, 3\)"):
         nifti.load(config(), RawScan("a", "a", (tmp_path / "a.nii",), False))
 
 
@@ -290,3 +266,65 @@ def test_a_broken_file_is_named_with_its_cause(tmp_path: Path, damage: str) -> N
     with pytest.raises(DataError, match=r"a\.nii(\.gz)? (can't be read as NIfTI|is truncated or corrupt)") as fault:
         nifti.load(config(), RawScan("a", "a", (path,), False))
     assert isinstance(fault.value.__cause__, Exception)
+
+
+@pytest.mark.parametrize("codes", CODES)
+@pytest.mark.parametrize("trailing", [(3,), (1, 3)], ids=["4D", "5D"])
+def test_the_volumes_of_one_file_are_modalities(tmp_path: Path, codes: str, trailing: tuple[int, ...]) -> None:
+    volumes = np.stack([RAS, RAS + 1, -RAS], axis=-1)
+    path = save(tmp_path / "a.nii.gz", volumes.reshape(*RAS.shape, *trailing), tilted(10), codes)
+    named = config(modalities=("t1", "t2", "flair"))
+    raw = nifti.find(named, tmp_path, "test", tmp_path)[0]
+    scan = nifti.load(named, raw)
+    assert scan.image.dtype == np.int16
+    np.testing.assert_array_equal(scan.image, volumes.transpose())
+    assert nifti.stored_bytes(named, raw) == 3 * 24 * 2
+    masks = np.stack([LABELS == 2, LABELS == 1]).transpose(0, 3, 2, 1)
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": {"1": "back", "2": "front"}, "training": []}))
+    out = nifti.write(named, tmp_path, raw, Masks("a", "a", ("front", "back"), scan.slice_names, masks), tmp_path / "o")
+    written, source, truth = (
+        nib.load(out),
+        nib.load(path),
+        nib.load(save(tmp_path / "b.nii", LABELS, tilted(10), codes)),
+    )
+    np.testing.assert_array_equal(np.asanyarray(written.dataobj), np.asanyarray(truth.dataobj))
+    np.testing.assert_array_equal(written.affine, source.affine)
+    assert written.shape == source.shape[:3] and nib.aff2axcodes(written.affine) == tuple(codes)
+
+
+def test_the_number_of_volumes_is_that_of_the_names(tmp_path: Path) -> None:
+    save(tmp_path / "a.nii", np.stack([RAS, RAS], axis=-1))
+    assert nifti.load(config(), nifti.find(config(), tmp_path, "test", tmp_path)[0]).image.shape == (2, 4, 3, 2)
+    three = config(modalities=("t1", "t2", "flair"))
+    with pytest.raises(DataError, match=r"a\.nii holds 2 volumes, but the config has the modalities \['t1', 't2', 'fl"):
+        nifti.find(three, tmp_path, "test", tmp_path)
+    save(tmp_path / "a.nii", np.zeros((2, 3, 4, 2, 3), np.int16))
+    with pytest.raises(DataError, match=r"should be one 3D volume a modality, .* but has the shape \(2, 3, 4, 2, 3\)"):
+        nifti.find(config(), tmp_path, "test", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "wanted"),
+    [(("u1", "i2"), np.int16), (("u2", "i2"), np.int32), (("i2", "f4"), np.float32), (("i4", "f4"), np.float64)],
+)
+def test_modalities_of_several_types_get_the_common_one(tmp_path: Path, kinds: tuple[str, str], wanted: type) -> None:
+    """Stored along other axes each, too."""
+    two = config(image="{scan}_{modality}.nii", modalities=("t2", "t1"), labels={"front": (2,), "back": (1,)})
+    save(tmp_path / "a_t2.nii", (RAS + 1).astype(kinds[0]), codes="LPS")
+    save(tmp_path / "a_t1.nii", RAS.astype(kinds[1]), codes="ASR")
+    (raw,) = nifti.find(two, tmp_path, "train")
+    scan = nifti.load(two, raw)
+    assert scan.image.dtype == wanted and nifti.stored_bytes(two, raw) == scan.image.nbytes
+    np.testing.assert_array_equal(scan.image, [(RAS + 1).transpose(), RAS.transpose()])
+
+
+def test_the_size_in_the_store_is_known_from_headers(tmp_path: Path) -> None:
+    root = data_set(tmp_path, ("a",))
+    scaled = nib.Nifti1Image(RAS, AFFINE)
+    scaled.header.set_slope_inter(0.5, 3)
+    for change in (None, scaled):
+        if change is not None:
+            nib.save(change, root / "imagesTr" / "a.nii.gz")
+        scan, (raw,) = first(root), nifti.find(config(), root, "train")
+        assert scan.masks is not None
+        assert nifti.stored_bytes(config(), raw) == scan.image.nbytes + scan.masks.nbytes

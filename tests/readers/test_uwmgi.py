@@ -285,7 +285,7 @@ def test_an_unreadable_png_is_named(tmp_path: Path, damage: str) -> None:
             "flipped bit": bytes(flipped),
         }[damage]
     )
-    with pytest.raises(DataError, match=r"slice_0001_70_60_1\.50_1\.25\.png can't be read as a PNG$"):
+    with pytest.raises(DataError, match=r"slice_0001_70_60_1\.50_1\.25\.png can't be read as a PNG; put a "):
         first(label(tmp_path, *rows("case1_day0")))
 
 
@@ -358,7 +358,10 @@ def test_a_scan_that_lies_twice_is_refused(tmp_path: Path) -> None:
 def test_an_unknown_class_is_named_with_the_nearest(tmp_path: Path) -> None:
     data_set(tmp_path, "case1_day0")
     label(tmp_path, *rows("case1_day0"), "case1_day0_slice_0001,stomac,")
-    message = re.escape(f"train.csv: unknown class 'stomac' (did you mean 'stomach'?); the config has {list(CLASSES)}")
+    message = re.escape(
+        "train.csv: unknown class 'stomac' (did you mean 'stomach'?); mend the rows, or the config, which has "
+        f"{list(CLASSES)}"
+    )
     with pytest.raises(DataError, match=f"{message}$"):
         uwmgi.find(config(), tmp_path, "train")
 
@@ -400,7 +403,8 @@ def test_a_bad_rle_is_named_with_its_slice_and_class(tmp_path: Path) -> None:
     save(tmp_path / "train", "case1_day0", [PLANE, PLANE])
     label(tmp_path, *rows("case1_day0", 2, {(2, "stomach"): "20 2"}))
     message = (
-        r"^case1_day0_slice_0002 stomach: RLE: the run 20 2 goes past the end of a mask of 4 x 5 \(height x width\)"
+        r"^train\.csv: case1_day0_slice_0002 stomach: RLE: the run 20 2 goes past the end of a mask of 4 x 5 "
+        r"\(height x width\)"
     )
     with pytest.raises(DataError, match=message) as fault:
         first(tmp_path)
@@ -431,3 +435,111 @@ def test_spacing_comes_from_the_name_and_the_config(tmp_path: Path, given: Any, 
     save(tmp_path / "train", "case1_day0", spacing="1.50_1.63")  # x before y, as width before height
     label(tmp_path, *rows("case1_day0"))
     assert first(tmp_path, spacing_mm=given).grid.spacing_mm == spacing_mm
+
+
+def faults(root: Path, **changes: Any) -> tuple[list[tuple[str, str]], list[Scan]]:
+    """Kind and place (below the root) of all that is reported of the training part, and what can be read."""
+    told: list[tuple[str, str]] = []
+
+    def report(kind: str, where: str, message: str) -> None:
+        told.append((kind, where.replace(f"{root}/", "")))
+
+    raws = uwmgi.find(config(**changes), root, "train", report=report)
+    return told, [uwmgi.load(config(**changes), raw, report) for raw in raws]
+
+
+def test_a_sound_data_set_reports_nothing(tmp_path: Path) -> None:
+    told, scans = faults(data_set(tmp_path, "case1_day0", "case2_day0"))
+    assert told == [] and [scan.ignore for scan in scans] == [None, None]
+
+
+def test_where_reporting_returns_every_fault_of_the_files_is_told_and_the_rest_is_read(tmp_path: Path) -> None:
+    folder = save(tmp_path / "train", "case1_day0", [PLANE + z for z in range(9)])
+    label(tmp_path, *rows("case1_day0", 9))
+    slices = "train/case1/case1_day0/scans"
+    (folder / "slice_0002_5_4_1.50_1.25.png").rename(folder / "two.png")
+    (folder / "slice_0003_5_4_1.50_1.25.png").rename(folder / "slice_0003_4_5_1.50_1.25.png")
+    (folder / "slice_0004_5_4_1.50_1.25.png").rename(folder / "slice_0004_5_4_1.50_1.50.png")
+    (folder / "slice_0005_5_4_1.50_1.25.png").write_bytes(b"no PNG")
+    cv2.imwrite(str(folder / "slice_0006_5_4_1.50_1.25.png"), PLANE.astype(np.uint8))
+    cv2.imwrite(str(folder / "slice_0007_5_4_1.50_1.25.png"), PLANE[:3])
+    cv2.imwrite(str(folder / "slice_8_5_4_1.50_1.25.png"), PLANE)
+    told, (scan,) = faults(tmp_path)
+    assert told == [
+        ("name", f"{slices}/two.png"),
+        ("duplicate slice", "case1_day0"),
+        ("size", f"{slices}/slice_0003_4_5_1.50_1.25.png"),
+        ("spacing", f"{slices}/slice_0004_5_4_1.50_1.50.png"),
+        ("missing slice", "case1_day0"),  # the one of another name
+        ("label without image", "case1_day0"),
+        ("unreadable", f"{slices}/slice_0005_5_4_1.50_1.25.png"),
+        ("size", f"{slices}/slice_0007_5_4_1.50_1.25.png"),
+        ("type", "case1_day0"),
+    ]
+    assert [name[-4:] for name in scan.slice_names] == ["0001", "0004", "0008", "0009"]
+    np.testing.assert_array_equal(scan.image[0], [PLANE, PLANE + 3, PLANE + 7, PLANE + 8])
+    assert scan.masks is not None and not scan.masks.any() and scan.ignore is None
+
+
+def test_where_reporting_returns_every_fault_of_the_labels_is_told_by_scan(tmp_path: Path) -> None:
+    for scan in ("case1_day0", "case2_day0"):
+        save(tmp_path / "train", scan, [PLANE] * 3)
+    runs = {(1, "stomach"): "20 2", (1, "small_bowel"): "1 2 2 1", (3, "stomach"): "7 1"}
+    lines = [
+        *rows("case1_day0", 3, runs),
+        *rows("case2_day0", 3)[:-1],
+        "case1_day0_slice_0003,liver,",
+        "case1_day0_slice_0003,stomach,1 1",
+        "case2_day0_slice_0001,stomach,",
+        "case1_day0_slice_0009,stomach,",
+        "case9_day0_slice_0001,stomach,",
+    ]
+    told, (one, two) = faults(label(tmp_path, *lines))
+    assert told == [
+        ("unknown class", "case1_day0_slice_0003"),
+        ("doubled label", "case1_day0"),
+        ("doubled label", "case2_day0"),
+        ("partly labelled", "case2_day0"),
+        ("label without image", "case1_day0"),
+        ("label without image", "case9_day0"),
+        ("rle", "case1_day0_slice_0001 small_bowel"),
+        ("rle", "case1_day0_slice_0001 stomach"),
+    ]
+    assert one.ignore is not None and one.ignore.all(axis=(1, 2)).tolist() == [True, False, False]
+    assert np.argwhere(one.class_masks()).tolist() == [[2, 2, 1, 1]]  # the first of the doubled rows
+    assert two.ignore is not None and two.ignore.all(axis=(1, 2)).tolist() == [False, False, True]
+
+
+def test_where_reporting_returns_faults_of_the_whole_set_are_told(tmp_path: Path) -> None:
+    save(tmp_path / "train", "case1_day0")
+    save(tmp_path / "train", "case2_day0")
+    (tmp_path / "train" / "case2_day0").mkdir()
+    (tmp_path / "train" / "case3" / "case4_day0").mkdir(parents=True)
+    told, scans = faults(tmp_path, drop_scans=("case7_day0",), dropped_slices=3)
+    assert [(kind, place) for kind, place in told if place != "train/case2_day0"] == [
+        ("name", "train/case3/case4_day0"),
+        ("missing file", "train/case3/case4_day0"),
+        ("dropped scan", "case7_day0"),
+        ("dropped scan", "drop_scans"),
+        ("missing file", "train.csv"),
+    ]
+    assert told[0][0] == "name"  # the scan that lies twice
+    assert all(scan.masks is None for scan in scans)
+
+
+@pytest.mark.parametrize("content", [b"", b"id,class\n1,2,3\n1,2,3,4", b"id,class,segmentation\n\xff\xfe"])
+def test_a_label_file_that_is_no_csv_is_named(tmp_path: Path, content: bytes) -> None:
+    data_set(tmp_path, "case1_day0")
+    (tmp_path / "train.csv").write_bytes(content)
+    with pytest.raises(DataError, match=r"train\.csv can't be read as a CSV of id,class,segmentation: ") as fault:
+        uwmgi.find(config(), tmp_path, "train")
+    assert isinstance(fault.value.__cause__, ValueError)
+    told, _ = faults(tmp_path)
+    assert told == [("unreadable", "train.csv")]
+
+
+def test_a_scan_of_which_no_slice_can_be_read_is_named(tmp_path: Path) -> None:
+    path = next(save(tmp_path / "train", "case1_day0").iterdir())
+    path.write_bytes(b"no PNG")
+    with pytest.raises(DataError, match=r"^scan case1_day0 has no slice that can be read, of 1$"):
+        faults(label(tmp_path, *rows("case1_day0")))

@@ -35,7 +35,7 @@ class GroupFolds(Strict):
     @model_validator(mode="after")
     def _one_source(self) -> "GroupFolds":
         if (self.file is None) != (self.column is None) or (self.file is None) == (self.pattern is None):
-            raise ValueError("folds: groups come from `file` and `column`, or from `pattern`; give one of the two")
+            raise ValueError("groups come from `file` and `column`, or from `pattern`; give one of the two")
         return self
 
 
@@ -98,7 +98,7 @@ class Dataset(Strict):
     drop_scans: tuple[str, ...] = ()
     dropped_slices: int | None = Field(None, ge=0, description="what drop_scans must remove; checked when given")
     filters: tuple[FilterConfig, ...] = Field((), description="applied to each scan as it is read, in this order")
-    cache_gib: float = Field(2.0, ge=0, description="memory a training process may keep prepared arrays in; 0: none")
+    cache_gib: float = Field(0.5, ge=0, description="memory a training process may keep prepared arrays in; 0: none")
     folds: FoldsConfig = CaseFolds()
 
     @model_validator(mode="after")

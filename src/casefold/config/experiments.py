@@ -44,7 +44,39 @@ class ZscoreNormalize(Strict):
     name: Literal["zscore"]
 
 
-NormalizeConfig = Annotated[PercentileNormalize | ZscoreNormalize, Field(discriminator="name")]
+class MinmaxNormalize(Strict):
+    """A scan's lowest to its highest intensity; the network sees 0..1."""
+
+    name: Literal["minmax"]
+
+
+class ForegroundNormalize(Strict):
+    """Mean 0 and standard deviation 1 over the foreground, the voxels above the scan's lowest value.
+
+    Clipped at that value and at the foreground's percentile 99.9, so that the share of background does not count.
+    """
+
+    name: Literal["foreground"]
+
+
+class WindowNormalize(Strict):
+    """A window in the image's own units (HU for CT), the same for every scan; the network sees -1..1."""
+
+    name: Literal["window"]
+    centre: float
+    width: float = Field(gt=0)
+
+
+class NoNormalize(Strict):
+    """The network sees the raw numbers."""
+
+    name: Literal["none"]
+
+
+NormalizeConfig = Annotated[
+    PercentileNormalize | ZscoreNormalize | MinmaxNormalize | ForegroundNormalize | WindowNormalize | NoNormalize,
+    Field(discriminator="name"),
+]
 
 
 class SliceData(Strict):

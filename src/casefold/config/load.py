@@ -36,16 +36,18 @@ class _Loader(yaml.SafeLoader):
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """One YAML file as plain data; raises ConfigError on a missing file, bad YAML or a key that stands twice."""
+    """One YAML file in UTF-8 as plain data; raises ConfigError where it can't be read or a key stands twice."""
     try:
-        with path.open() as stream:
+        with path.open("rb") as stream:
             content = yaml.load(stream, _Loader)
     except FileNotFoundError as e:
         known = sorted(other.stem for other in path.parent.glob("*.yaml"))
         hint = nearest_word(path.stem, known)
         raise ConfigError(f"no config {path}{hint}; {path.parent} holds {known or 'no configs'}") from e
+    except OSError as e:
+        raise ConfigError(f"{path} can't be read: {e.strerror}") from e
     except yaml.YAMLError as e:
-        raise ConfigError(f"{path} is not YAML: {e}") from e
+        raise ConfigError(f"{path} is not YAML in UTF-8: {e}") from e
     if not isinstance(content, dict):
         raise ConfigError(f"{path} should be a mapping of keys to values, but is {type(content).__name__}")
     return content

@@ -1,24 +1,29 @@
 """3D: scans on the network's grid, patches drawn from them, and maps brought back to the scan's own grid."""
 
-from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from casefold.config.experiments import PatchSampler, VolumeData
-from casefold.core import DataError, Grid, Scan
+from casefold.core import DataError, Grid, Scan, mask_type, unpack_masks
 from casefold.data.augment import augment_patch, patch_pipeline
+from casefold.data.cache import ArrayCache
 from casefold.data.normalize import normalizer
 from casefold.store import Store
 
-CACHE_BYTES = 2 << 30
+Shape = tuple[int, int, int]
+PIECE = 16  # slices resampled at a time
 
 
-def network_shape(grid: Grid, data: VolumeData) -> tuple[int, int, int]:
+def network_shape(grid: Grid, data: VolumeData) -> Shape:
     """The scan's shape on the network's grid; raises DataError for a spacing in mm where the scan has none."""
     if data.spacing_mm is not None:
         if grid.spacing_mm is None:
@@ -32,8 +37,12 @@ def network_shape(grid: Grid, data: VolumeData) -> tuple[int, int, int]:
 
 def unit_volume(scan: Scan, data: VolumeData) -> Tensor:
     """The whole scan on the network's grid, 0..1: float32 (modality, z, y, x)."""
-    unit = torch.from_numpy(normalizer(data.normalize, scan).to_unit(np.asarray(scan.image)))
-    return resample(unit, network_shape(scan.grid, data))
+    numbers = normalizer(data.normalize, scan)
+    return _resampled(
+        lambda planes: torch.from_numpy(numbers.to_unit(np.asarray(scan.image[:, planes]))),
+        scan.grid.shape,
+        network_shape(scan.grid, data),
+    )
 
 
 def finish_volume(unit: Tensor, scan: Scan, data: VolumeData) -> Tensor:
@@ -41,78 +50,134 @@ def finish_volume(unit: Tensor, scan: Scan, data: VolumeData) -> Tensor:
     return torch.from_numpy(normalizer(data.normalize, scan).finish(unit.numpy()))
 
 
-def resample(volume: Tensor, shape: tuple[int, int, int]) -> Tensor:
+def resample(volume: Tensor, shape: Shape) -> Tensor:
     """A float volume (channel, z, y, x) brought to `shape` linearly; the same shape gives it back untouched."""
     if tuple(volume.shape[1:]) == shape:
         return volume
     return F.interpolate(volume[None], shape, mode="trilinear", align_corners=False)[0]
 
 
+def _resampled(read: Callable[[slice], Tensor], have: Shape, want: Shape) -> Tensor:
+    """What `read` gives of a range of z, resampled: in pieces where only y and x change, for then slices do not mix."""
+    if have == want or have[0] != want[0]:
+        return resample(read(slice(None)), want)
+    pieces = [slice(z, min(z + PIECE, want[0])) for z in range(0, want[0], PIECE)]
+    return torch.cat([resample(read(piece), (piece.stop - piece.start, *want[1:])) for piece in pieces], dim=1)
+
+
+@dataclass(frozen=True)
+class _Volume:
+    """A scan on the network's grid, mapped where it lies on that grid already.
+
+    image: (modality, z, y, x), raw, or 0..1 where `is_unit`. masks: bitfield (z, y, x). ignore: 0 or not, (z, y, x).
+    """
+
+    image: NDArray[Any]
+    is_unit: bool
+    masks: NDArray[Any]
+    ignore: NDArray[Any] | None
+
+
 class PatchDataset(Dataset[dict[str, Any]]):
     """Patches of labelled scans, `per_scan` a scan; indexed by (epoch, index), from which alone everything is drawn.
 
     An item: image float32 (modality, z, y, x), maps float32 (class, z, y, x), keep float32 (1, z, y, x), name.
-    A scan smaller than the patch is padded with the scan's lowest intensity. Resampled scans stay in memory up to
-    CACHE_BYTES.
+    A scan smaller than the patch is padded with the scan's lowest intensity. Of a scan that lies on the network's grid
+    only the patch is read. cache_bytes: memory to keep resampled scans in, in each process that loads; one for which
+    there is no room is resampled for every patch.
     """
 
     def __init__(
-        self, store: Store, scans: list[str], data: VolumeData, sampler: PatchSampler, augment: str, seed: int
-    ) -> None:
+        self, store: Store, scans: list[str], data: VolumeData, sampler: PatchSampler, augment: str, seed: int,
+        cache_bytes: int = 0,
+    ) -> None:  # fmt: skip
         self.store, self.scans, self.data, self.sampler, self.seed = store, scans, data, sampler, seed
         self.pipeline = patch_pipeline(augment)
-        self._volumes: OrderedDict[str, tuple[Tensor, Tensor]] = OrderedDict()
-        self._bytes = 0
+        self.cache = ArrayCache(cache_bytes)
+        self._counts: dict[str, NDArray[np.int64]] = {}
 
     def __len__(self) -> int:
         return len(self.scans) * self.sampler.per_scan
 
     def __getitem__(self, key: tuple[int, int]) -> dict[str, Any]:
         epoch, index = key
-        name = self.scans[index // self.sampler.per_scan]
-        unit, targets = self._volume(name)
+        scan = self.store.scan(self.scans[index // self.sampler.per_scan])
+        volume = self._volume(scan)
         rng = np.random.default_rng([self.seed, epoch, index, 1])
-        patch = self.data.patch or (unit.shape[1], unit.shape[2], unit.shape[3])
-        corner = self._corner(targets[:-1], patch, rng)
-        unit, targets = cut(unit, corner, patch), cut(targets, corner, patch).float()
+        z, y, x = volume.masks.shape
+        patch = self.data.patch or (z, y, x)
+        corner = self._corner(scan, volume.masks, patch, rng)
+        piece = np.array(cut(volume.image, corner, patch))
+        if not volume.is_unit:
+            piece = normalizer(self.data.normalize, scan).to_unit(piece)
+        masks = unpack_masks(cut(volume.masks[None], corner, patch)[0], len(scan.classes))
+        ignore = np.zeros_like(masks[:1]) if volume.ignore is None else cut(volume.ignore[None], corner, patch)
+        targets = torch.from_numpy(np.concatenate([masks, ignore]).astype(np.float32))
+        unit, targets = pad(torch.from_numpy(piece), patch), pad(targets, patch)
         unit, targets = augment_patch(self.pipeline, unit, targets, (self.seed, epoch, index))
-        image = finish_volume(unit, self.store.scan(name), self.data)
-        return {"image": image, "maps": targets[:-1], "keep": 1 - targets[-1:], "name": f"{name}/{corner}"}
+        image = finish_volume(unit, scan, self.data)
+        return {"image": image, "maps": targets[:-1], "keep": 1 - targets[-1:], "name": f"{scan.name}/{corner}"}
 
-    def _corner(self, masks: Tensor, patch: tuple[int, int, int], rng: np.random.Generator) -> list[int]:
-        room = [max(0, size - wanted) for size, wanted in zip(masks.shape[1:], patch, strict=True)]
-        present = [index for index, mask in enumerate(masks) if mask.any()]
-        if present and rng.random() < self.sampler.positive_share:
-            where = np.flatnonzero(masks[rng.choice(present)].numpy())
-            centre = np.unravel_index(rng.choice(where), masks.shape[1:])
+    def _corner(self, scan: Scan, masks: NDArray[Any], patch: Shape, rng: np.random.Generator) -> list[int]:
+        room = [max(0, size - wanted) for size, wanted in zip(masks.shape, patch, strict=True)]
+        if scan.name not in self._counts:
+            self._counts[scan.name] = _voxels_by_slice(masks, len(scan.classes))
+        counts = self._counts[scan.name]
+        present = np.flatnonzero(counts.any(axis=1))
+        if len(present) and rng.random() < self.sampler.positive_share:
+            drawn = rng.choice(present)
+            before = np.concatenate([[0], counts[drawn].cumsum()])
+            rank = rng.choice(before[-1])
+            z = int(np.searchsorted(before, rank, side="right")) - 1
+            inside = np.flatnonzero(masks[z] & masks.dtype.type(1 << drawn))[rank - before[z]]
+            centre = (z, *divmod(int(inside), masks.shape[2]))
             jitter = [rng.integers(-(wanted // 4), wanted // 4 + 1) for wanted in patch]
             wish = [int(c + j) - p // 2 for c, j, p in zip(centre, jitter, patch, strict=True)]
             return [min(max(start, 0), most) for start, most in zip(wish, room, strict=True)]
         return [int(rng.integers(0, most + 1)) for most in room]
 
-    def _volume(self, name: str) -> tuple[Tensor, Tensor]:
-        if name in self._volumes:
-            self._volumes.move_to_end(name)
-            return self._volumes[name]
-        scan = self.store.scan(name)
-        masks = torch.from_numpy(scan.class_masks())
-        ignore = torch.zeros_like(masks[:1]) if scan.ignore is None else torch.from_numpy(np.array(scan.ignore))[None]
-        targets = torch.cat([masks, ignore])
+    def _volume(self, scan: Scan) -> _Volume:
+        if scan.masks is None:
+            raise DataError(f"scan {scan.name} has no labels, so it can't train")
         shape = network_shape(scan.grid, self.data)
-        if shape != scan.grid.shape:
-            targets = resample(targets.float(), shape) >= 0.5
-        pair = unit_volume(scan, self.data), targets.to(torch.uint8)
-        self._volumes[name] = pair
-        self._bytes += sum(t.nbytes for t in pair)
-        while self._bytes > CACHE_BYTES and len(self._volumes) > 1:
-            _, old = self._volumes.popitem(last=False)
-            self._bytes -= sum(t.nbytes for t in old)
-        return pair
+        if shape == scan.grid.shape:
+            return _Volume(scan.image, False, scan.masks, scan.ignore)
+        image = self.cache.get(("image", scan.name), lambda: unit_volume(scan, self.data).numpy())
+        on_grid = partial(_resampled_masks, scan.masks, len(scan.classes), shape)
+        masks, ignore = self.cache.get(("masks", scan.name), on_grid), None
+        if scan.ignore is not None:
+            ignore = self.cache.get(("ignore", scan.name), partial(_resampled_masks, scan.ignore, 1, shape))
+        return _Volume(image, True, masks, ignore)
 
 
-def cut(volume: Tensor, corner: list[int], patch: tuple[int, int, int]) -> Tensor:
-    """A patch (channel, *patch) at a corner, padded with zeros at the far ends where the volume stops."""
+def cut(volume: NDArray[Any], corner: list[int], patch: Shape) -> NDArray[Any]:
+    """The patch (channel, z, y, x) at a corner, smaller where the volume stops; a view."""
     z, y, x = corner
-    piece = volume[:, z : z + patch[0], y : y + patch[1], x : x + patch[2]]
+    return volume[:, z : z + patch[0], y : y + patch[1], x : x + patch[2]]
+
+
+def pad(piece: Tensor, patch: Shape) -> Tensor:
+    """A piece (channel, z, y, x) brought to the patch's size with zeros at the far ends."""
     short = [wanted - size for size, wanted in zip(piece.shape[1:], patch, strict=True)]
-    return F.pad(piece, (0, short[2], 0, short[1], 0, short[0])) if any(short) else piece.clone()
+    return F.pad(piece, (0, short[2], 0, short[1], 0, short[0])) if any(short) else piece
+
+
+def _voxels_by_slice(masks: NDArray[Any], classes: int) -> NDArray[np.int64]:
+    """(class, z)."""
+    bits = [masks.dtype.type(1 << index) for index in range(classes)]
+    return np.array([[np.count_nonzero(plane & bit) for plane in masks] for bit in bits])
+
+
+def _resampled_masks(masks: NDArray[Any], classes: int, shape: Shape) -> NDArray[Any]:
+    """A bitfield (or bool) brought to another grid, class by class: where the linear value is one half or more."""
+    kind = mask_type(classes)
+    packed = np.zeros(shape, kind)
+    for index in range(classes):
+        bit = masks.dtype.type(1 << index)
+
+        def mask(planes: slice, bit: Any = bit) -> Tensor:
+            return torch.from_numpy(((masks[planes] & bit) != 0).astype(np.float32)[None])
+
+        near = _resampled(mask, masks.shape, shape)[0].numpy() >= 0.5
+        packed |= near.astype(kind) << kind(index)
+    return packed

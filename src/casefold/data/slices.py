@@ -1,30 +1,39 @@
 """2.5D: a window of slices as channels, at the network's size, and maps brought back to the scan's grid."""
 
+import math
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from casefold.config.experiments import SliceData
 from casefold.core import DataError, Scan, unpack_masks
 from casefold.data.augment import augment_slice, slice_pipeline
+from casefold.data.cache import ArrayCache
 from casefold.data.normalize import Floats, normalizer
 from casefold.store import Store
 
 
-def slice_window(scan: Scan, z: int, data: SliceData) -> Floats:
+def slice_window(scan: Scan, z: int, data: SliceData, cache: ArrayCache | None = None) -> Floats:
     """Slice z and its neighbours, 0..1, at the config's size: (len(window) * modality, height, width).
 
     Channels go offset by offset, all modalities of an offset together; past either end the end slice repeats.
+    cache: keeps each slice at that size.
     """
-    depth = scan.grid.shape[0]
-    planes = [min(max(z + offset, 0), depth - 1) for offset in data.window]
-    unit = normalizer(data.normalize, scan).to_unit(np.asarray(scan.image[:, planes]))
-    stacked = np.ascontiguousarray(unit.swapaxes(0, 1)).reshape(-1, *scan.grid.shape[1:])
-    return fit_planes(torch.from_numpy(stacked), data, scan.name).numpy()
+    keep = cache or ArrayCache(0)
+    numbers = normalizer(data.normalize, scan)
+
+    def unit_slice(z: int) -> Floats:
+        return fit_planes(torch.from_numpy(numbers.to_unit(np.asarray(scan.image[:, z]))), data, scan.name).numpy()
+
+    last = scan.grid.shape[0] - 1
+    planes = [min(max(z + offset, 0), last) for offset in data.window]
+    return np.concatenate([keep.get(("image", scan.name, at), partial(unit_slice, at)) for at in planes])
 
 
 def slice_input(scan: Scan, z: int, data: SliceData) -> Tensor:
@@ -63,10 +72,14 @@ class SliceDataset(Dataset[dict[str, Any]]):
 
     An item: image float32 (channel, height, width), maps float32 (class, height, width), presence float32 (class,),
     keep float32 (1, height, width) that is 0 where a voxel is to be ignored, name.
+    cache_bytes: memory to keep slices in at the network's size, in each process that loads.
     """
 
-    def __init__(self, store: Store, scans: list[str], data: SliceData, augment: str, seed: int) -> None:
+    def __init__(
+        self, store: Store, scans: list[str], data: SliceData, augment: str, seed: int, cache_bytes: int = 0
+    ) -> None:
         self.store, self.data, self.seed = store, data, seed
+        self.cache = ArrayCache(cache_bytes)
         rows = store.slices[store.slices["scan"].isin(scans)]
         self.items: list[tuple[str, int]] = list(zip(rows["scan"], rows["z"].tolist(), strict=True))
         self.positive = (rows[list(store.classes)] > 0).any(axis=1).to_numpy()
@@ -79,18 +92,27 @@ class SliceDataset(Dataset[dict[str, Any]]):
         epoch, index = key
         name, z = self.items[index]
         scan = self.store.scan(name)
-        if scan.masks is None:
-            raise DataError(f"scan {name} has no labels, so it can't train")
-        unit, masks = slice_window(scan, z, self.data), unpack_masks(np.asarray(scan.masks[z]), len(scan.classes))
-        ignore = np.zeros(masks.shape[1:], np.bool_) if scan.ignore is None else np.asarray(scan.ignore[z])
-        targets = torch.from_numpy(np.concatenate([masks, ignore[None]]).astype(np.float32))
-        targets_fit = (fit_planes(targets, self.data, name).numpy() >= 0.5).astype(np.uint8)
-        unit, targets_fit = augment_slice(self.pipeline, unit, targets_fit, (self.seed, epoch, index))
+        unit, targets = slice_window(scan, z, self.data, self.cache), self._targets(scan, z)
+        unit, targets = augment_slice(self.pipeline, unit, targets, (self.seed, epoch, index))
         image = normalizer(self.data.normalize, scan).finish(unit)
         return {
             "image": torch.from_numpy(image),
-            "maps": torch.from_numpy(targets_fit[:-1].astype(np.float32)),
-            "presence": torch.from_numpy(targets_fit[:-1].any(axis=(1, 2)).astype(np.float32)),
-            "keep": torch.from_numpy(1 - targets_fit[-1:].astype(np.float32)),
+            "maps": torch.from_numpy(targets[:-1].astype(np.float32)),
+            "presence": torch.from_numpy(targets[:-1].any(axis=(1, 2)).astype(np.float32)),
+            "keep": torch.from_numpy(1 - targets[-1:].astype(np.float32)),
             "name": f"{name}/{z}",
         }
+
+    def _targets(self, scan: Scan, z: int) -> NDArray[np.uint8]:
+        """The masks and, last, what is to be ignored, at the network's size: (class + 1, height, width)."""
+        shape = (len(scan.classes) + 1, *self.data.size)
+        bits = self.cache.get(("targets", scan.name, z), lambda: self._packed_targets(scan, z))
+        return np.unpackbits(bits, count=math.prod(shape)).reshape(shape)
+
+    def _packed_targets(self, scan: Scan, z: int) -> NDArray[np.uint8]:
+        if scan.masks is None:
+            raise DataError(f"scan {scan.name} has no labels, so it can't train")
+        masks = unpack_masks(np.asarray(scan.masks[z]), len(scan.classes))
+        ignore = np.zeros(masks.shape[1:], np.bool_) if scan.ignore is None else np.asarray(scan.ignore[z])
+        targets = torch.from_numpy(np.concatenate([masks, ignore[None]]).astype(np.float32))
+        return np.packbits(fit_planes(targets, self.data, scan.name).numpy() >= 0.5)

@@ -3,9 +3,12 @@
 import importlib
 import os
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from casefold.core import ConfigError
@@ -101,9 +104,10 @@ def _named_as_timm(encoder: str, packaged: dict[str, Tensor]) -> dict[str, Tenso
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(path)
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as e:
+        raise ConfigError(f"weights {path} can't be read ({type(e).__name__}); fetch the file again") from e
     return dict(state.get("state_dict", state))

@@ -41,8 +41,9 @@ def read_info(path: Path) -> WeightsInfo:
     try:
         with safe_open(path, "pt") as stream:
             metadata: dict[str, str] = stream.metadata() or {}
-    except (FileNotFoundError, SafetensorError) as e:
-        raise DataError(f"weights {path} can't be read ({e}); train that fold again or restore the file") from e
+    except (OSError, SafetensorError) as e:
+        what = "put the file back, or train that fold again with --redo"
+        raise DataError(f"weights {path} can't be read ({e}); {what}") from e
     if "casefold" not in metadata:
         raise DataError(f"{path} holds no casefold header, so nobody knows which cases it has seen")
     content: dict[str, Any] = json.loads(metadata["casefold"])

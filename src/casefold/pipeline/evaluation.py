@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from casefold.config.experiments import Tune, as_plain
 from casefold.core import HALF, Prediction, Scan
 from casefold.ensemble import Recipe, load_recipe, save_recipe, to_masks
-from casefold.files import hash_file, hash_value, write_text
+from casefold.files import hash_file, hash_value, write_text, writing
 from casefold.folds import FoldTable
 from casefold.metrics import (
     UwmgiScore,
@@ -25,6 +25,7 @@ from casefold.metrics import (
     overlap,
     uwmgi_score,
 )
+from casefold.models.weights import read_info
 from casefold.oof import join, read_prediction
 from casefold.pipeline.project import Project
 from casefold.pipeline.training import train_step
@@ -162,11 +163,14 @@ def tune_step(project: Project, folds: Sequence[int] | None = None) -> tuple[Rec
 
 
 def evaluation_inputs(project: Project, table: FoldTable, store: Store, folds: Sequence[int]) -> str:
-    """A digest of all that a score on OOF depends on: ensemble, weights, fold table and data."""
-    weights = {
-        name: [hash_file(project.run(name, str(fold)) / "weights.safetensors") for fold in folds]
-        for name in project.members
-    }
+    """A digest of all that a score on OOF depends on: ensemble, weights, fold table and data.
+
+    Raises DataError where weights are gone.
+    """
+    paths = {name: [project.run(name, str(fold)) / "weights.safetensors" for fold in folds] for name in project.members}
+    for path in (path for own in paths.values() for path in own):
+        read_info(path)
+    weights = {name: [hash_file(path) for path in own] for name, own in paths.items()}
     return hash_value([as_plain(project.ensemble), weights, table.hash, store.data_hash])
 
 
@@ -207,7 +211,8 @@ def _is_current(path: Path, inputs: str) -> bool:
 
 
 def _write_current(frame: pd.DataFrame, path: Path, inputs: str) -> None:
-    path.with_suffix(".inputs").unlink(missing_ok=True)
+    with writing(path):
+        path.with_suffix(".inputs").unlink(missing_ok=True)
     write_text(path, frame.to_csv(index=False))
     write_text(path.with_suffix(".inputs"), inputs)
 

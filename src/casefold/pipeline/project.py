@@ -5,14 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
 from casefold.config.base import Dataset, GroupFolds
 from casefold.config.experiments import Ensemble, Experiment
 from casefold.config.load import load_dataset, load_ensemble, load_experiment
 from casefold.config.paths import Paths
-from casefold.core import ConfigError, DataError, nearest_word
-from casefold.folds import FoldTable, read
+from casefold.core import ConfigError, nearest_word
+from casefold.folds import FoldTable, read, words_of
 from casefold.models.precision import pick_device
 from casefold.store import Store
 
@@ -66,21 +64,12 @@ class Project:
 
     def table(self, store: Store) -> FoldTable:
         """The fold table, verified against the store."""
-        return read(self.table_path, store, self.groups())
+        return read(self.table_path, store, self.groups(store))
 
-    def groups(self) -> dict[str, str] | None:
-        """Case to group where the data set folds by a column, else None; raises DataError without that column."""
-        if not isinstance(self.dataset.folds, GroupFolds):
-            return None
-        if self.dataset.folds.file is None:
-            raise NotImplementedError
-        path, column = self.raw / self.dataset.folds.file, self.dataset.folds.column
-        if not path.is_file():
-            raise DataError(f"folds.file: there is no {path}")
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-        if not {"case", column} <= set(frame.columns):
-            raise DataError(f"{path} should have the columns case and {column}, but has {list(frame.columns)}")
-        return dict(zip(frame["case"], frame[column], strict=True))
+    def groups(self, store: Store) -> dict[str, str] | None:
+        """Case to group where the data set folds by groups, else None."""
+        folds = self.dataset.folds
+        return words_of(folds, self.raw, store) if isinstance(folds, GroupFolds) else None
 
     def run(self, member: str, fold: str) -> Path:
         """The folder of one run."""
@@ -107,6 +96,19 @@ def open_project(
         jobs = 1 if pick_device(device).type == "cuda" else os.cpu_count() or 1
     dataset = load_dataset(paths.configs, ensemble.dataset)
     return Project(paths, ensemble, dataset, members, jobs, device)
+
+
+def open_dataset(paths: Paths, name: str) -> tuple[str, Dataset]:
+    """The data set of an ensemble, or the one of that name where no ensemble has it, with its own name."""
+    known = {
+        kind: sorted(path.stem for path in (paths.configs / kind).glob("*.yaml")) for kind in ("ensembles", "datasets")
+    }
+    if name in known["ensembles"]:
+        name = load_ensemble(paths.configs, name).dataset
+    elif name not in known["datasets"]:
+        hint = nearest_word(name, [*known["ensembles"], *known["datasets"]])
+        raise ConfigError(f"{name!r} is neither an ensemble nor a data set of {paths.configs}{hint}; it has {known}")
+    return name, load_dataset(paths.configs, name)
 
 
 def pick(project: Project, names: Sequence[str]) -> list[str]:

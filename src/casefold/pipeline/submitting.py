@@ -1,8 +1,10 @@
 """submit and score: unlabelled scans to a checked CSV or to label maps, going on where a stopped call left off."""
 
 import logging
+import multiprocessing
 from collections.abc import Sequence
 from concurrent.futures import as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,17 +14,26 @@ import pandas as pd
 from tqdm import tqdm
 
 from casefold.config.base import Dataset
-from casefold.config.datasets import NiftiDataset, UwmgiDataset
-from casefold.core import CasefoldError, DataError, Scan, StaleError
+from casefold.core import CasefoldError, DataError, StaleError
 from casefold.ensemble import Recipe, load_recipe
-from casefold.files import hash_file, hash_value, read_json, write_json
+from casefold.files import AFTERWARDS, WriteError, hash_file, hash_value, read_record, write_json
 from casefold.infer import Loaded, infer, load_ensemble_models
 from casefold.metrics import dice_by_scan, nan_mean
 from casefold.pipeline.evaluation import evaluation_inputs, recipe_path, tune_step
 from casefold.pipeline.project import FULL, Project
 from casefold.pipeline.training import pool, train_step
-from casefold.readers import RawScan, nifti
-from casefold.readers.table import find, load
+from casefold.readers import RawScan
+from casefold.readers.table import (
+    csv_form,
+    exclusive,
+    find,
+    load,
+    read_masks,
+    result_path,
+    submission_form,
+    truth_form,
+    write_result,
+)
 from casefold.submission import Score, Slice, check_csv, rows, score, write_csv
 
 logger = logging.getLogger(__name__)
@@ -31,22 +42,27 @@ FALLBACK_SCANS = 3
 
 @dataclass(frozen=True)
 class Task:
-    """What a worker needs to predict scans: the recipe, its members' runs, and where results go."""
+    """What a worker needs to predict scans: the recipe, its members' runs, and where results go.
+
+    raw: the data set's root. results: the folder of files that predictions are written as; None: rows of a CSV.
+    exclusive: a voxel gets one class at most.
+    """
 
     dataset: Dataset
+    raw: Path
     recipe: Recipe
     runs: dict[str, list[Path]]
     parts: Path
     device: str
-    labels: dict[str, int] | None
-    maps_folder: Path | None
+    exclusive: bool
+    results: Path | None
 
 
 def submit_step(project: Project, folder: Path | None, out: Path | None, sample: Path | None) -> Path:
     """Predict every scan of `folder` (None: the data set's test part) and write the submission; gives its path.
 
     Without a test part a few training scans are predicted instead, as in a Kaggle notebook's public run, with a
-    warning. For NIfTI the result is a folder of label maps, each on its source's own grid.
+    warning. Where predictions go back as files, as for NIfTI, the result is their folder.
     """
     if not recipe_path(project).is_file():
         tune_step(project)
@@ -60,14 +76,15 @@ def submit_step(project: Project, folder: Path | None, out: Path | None, sample:
         raise DataError(f"no scans in {folder}; expected the layout of the `{_kind(project.dataset)}` reader")
     task = _task(project, recipe, out)
     results = _predict_all(project, task, raws)
-    if task.maps_folder is not None:
-        logger.info("wrote %d label maps to %s", len(results), task.maps_folder)
-        return task.maps_folder
+    if task.results is not None:
+        logger.info("wrote the label maps of %d scans to %s", len(results), task.results)
+        return task.results
     target = out or Path("submission.csv")
     sample = sample or _default_sample(project, folder)
-    written = write_csv(target, [tuple(row) for result in results for row in result["rows"]], sample)
+    form = csv_form(project.dataset)
+    written = write_csv(target, [tuple(row) for result in results for row in result["rows"]], sample, form)
     sizes = {name: (result["shape"][1], result["shape"][2]) for result in results for name in result["slice_names"]}
-    check_csv(target, sample, sizes, recipe.classes)
+    check_csv(target, sample, sizes, recipe.classes, form)
     logger.info("%s: %d rows, valid; %d without a prediction, %d not wanted", target, *written)
     return target
 
@@ -87,7 +104,9 @@ def score_step(project: Project, submission: Path, truth: Path, folder: Path | N
         scan = load(project.dataset, raw)
         _, height, width = scan.grid.shape
         slices |= {name: Slice(scan.name, z, height, width) for z, name in enumerate(scan.slice_names)}
-    return _score_frame(score(submission, truth, slices, project.dataset.classes))
+    form = csv_form(project.dataset)
+    labelled = truth_form(project.dataset) or form
+    return _score_frame(score(submission, truth, slices, project.dataset.classes, form=form, truth_form=labelled))
 
 
 def _task(project: Project, recipe: Recipe, out: Path | None) -> Task:
@@ -97,13 +116,12 @@ def _task(project: Project, recipe: Recipe, out: Path | None) -> Task:
     else:
         runs = {name: [project.run(name, str(fold)) for fold in recipe.folds] for name in recipe.members}
     hashes = {name: [hash_file(run / "weights.safetensors") for run in paths] for name, paths in runs.items()}
-    form = project.dataset.model_dump(mode="json", exclude=set(project.dataset.OUTSIDE_STORE))
+    # what a reader adds to OUTSIDE_STORE, as the values of classes, is what results are written by
+    form = project.dataset.model_dump(mode="json", exclude=set(Dataset.OUTSIDE_STORE - {"submission"}))
     parts = project.out / "submit" / hash_value([asdict(recipe), hashes, form])
-    labels, maps_folder = None, None
-    if isinstance(project.dataset, NiftiDataset):
-        labels = nifti.label_values(project.dataset, project.raw)
-        maps_folder = out or project.out / "label_maps"
-    return Task(project.dataset, recipe, runs, parts, project.device, labels, maps_folder)
+    one_class = exclusive(project.dataset, project.raw)
+    results = (out or project.out / "label_maps") if submission_form(project.dataset) is None else None
+    return Task(project.dataset, project.raw, recipe, runs, parts, project.device, one_class, results)
 
 
 def _refuse_stale(project: Project, recipe: Recipe) -> None:
@@ -118,50 +136,68 @@ def _refuse_stale(project: Project, recipe: Recipe) -> None:
 
 
 def _predict_all(project: Project, task: Task, raws: Sequence[RawScan]) -> list[dict[str, Any]]:
+    """What each scan gave; raises DataError naming the scans that can't be predicted once the others are."""
     waiting = [raw for raw in raws if not _is_done(task, raw)]
     logger.info("submit: %d of %d scans to predict", len(waiting), len(raws))
     processes = min(project.jobs, len(waiting))
-    if processes <= 1:
-        if waiting:
-            loaded = load_ensemble_models(task.recipe, task.runs, task.device)
-            for raw in tqdm(waiting, "submit", disable=None):
-                _predict_one(task, loaded, raw)
-    else:
-        with pool(processes) as workers:
-            shares = [waiting[start::processes] for start in range(processes)]
-            jobs = [workers.submit(_predict_share, task, share) for share in shares]
-            for job in as_completed(jobs):
-                job.result()
-    return [read_json(task.parts / f"{raw.name}.json") for raw in raws]
+    failed: dict[str, str] = {}
+    if processes == 1:
+        failed = _predict_share(task, waiting)
+    elif waiting:
+        try:
+            with pool(processes) as workers:
+                shares = [waiting[start::processes] for start in range(processes)]
+                for job in as_completed([workers.submit(_predict_share, task, share) for share in shares]):
+                    failed |= job.result()
+        except BrokenProcessPool as e:
+            raise DataError(
+                "a process that predicted scans was killed, most likely for want of memory; call again with fewer "
+                f"--jobs. {AFTERWARDS}"
+            ) from e
+    if failed:
+        lines = "\n".join(f"  {name}: {reason}" for name, reason in failed.items())
+        raise DataError(
+            f"{len(failed)} of {len(raws)} scans can't be predicted, the others are; mend their files, or take them "
+            f"out of the folder. {AFTERWARDS}:\n{lines}"
+        )
+    return [read_record(task.parts / f"{raw.name}.json") for raw in raws]
 
 
-def _predict_share(task: Task, raws: Sequence[RawScan]) -> None:
+def _predict_share(task: Task, raws: Sequence[RawScan]) -> dict[str, str]:
+    """Predict scans; gives those that can't be read or predicted, each with the reason."""
     loaded = load_ensemble_models(task.recipe, task.runs, task.device)
-    for raw in raws:
-        _predict_one(task, loaded, raw)
+    failed = {}
+    for raw in tqdm(raws, "submit", disable=None if multiprocessing.parent_process() is None else True):
+        try:
+            _predict_one(task, loaded, raw)
+        except WriteError:
+            raise  # the next would not be written either
+        except (CasefoldError, OSError) as e:
+            failed[raw.name] = f"{type(e).__name__}: {e}"
+    return failed
 
 
 def _predict_one(task: Task, loaded: Loaded, raw: RawScan) -> None:
     scan = load(task.dataset, raw)
-    masks = infer(loaded, scan, exclusive=task.labels is not None)
-    if task.maps_folder is not None and task.labels is not None and masks.labels is not None:
-        values = np.array([0, *(task.labels[name] for name in task.recipe.classes)], np.uint8)
-        nifti.write_labels(values[masks.labels], raw.sources[0], _map_path(task.maps_folder, raw))
-    result = {"signature": raw.signature(), "shape": scan.grid.shape, "slice_names": scan.slice_names, "rows": []}
-    if task.maps_folder is None:
-        result["rows"] = rows(masks)
+    masks = infer(loaded, scan, exclusive=task.exclusive)
+    result: dict[str, Any] = {"signature": raw.signature(), "shape": scan.grid.shape, "slice_names": scan.slice_names}
+    if task.results is None:
+        result["rows"] = rows(masks, csv_form(task.dataset))
+    else:
+        result["written"] = write_result(task.dataset, task.raw, raw, masks, task.results).stat().st_mtime_ns
     write_json(task.parts / f"{raw.name}.json", result)
 
 
 def _is_done(task: Task, raw: RawScan) -> bool:
-    part = task.parts / f"{raw.name}.json"
-    if task.maps_folder is not None and not _map_path(task.maps_folder, raw).is_file():
+    path = task.parts / f"{raw.name}.json"
+    if not path.is_file():
         return False
-    return part.is_file() and read_json(part)["signature"] == raw.signature()
-
-
-def _map_path(folder: Path, raw: RawScan) -> Path:
-    return folder / f"{raw.name}.nii.gz"
+    part = read_record(path)
+    if task.results is not None:
+        result = result_path(task.dataset, raw, task.results)
+        if not result.exists() or part.get("written") != result.stat().st_mtime_ns:
+            return False
+    return bool(part["signature"] == raw.signature())
 
 
 def _kind(dataset: Dataset) -> str:
@@ -169,9 +205,10 @@ def _kind(dataset: Dataset) -> str:
 
 
 def _default_sample(project: Project, folder: Path | None) -> Path | None:
-    if folder is not None or not isinstance(project.dataset, UwmgiDataset):
+    name: str | None = getattr(project.dataset, "sample_submission", None)
+    if folder is not None or name is None:
         return None
-    path = project.raw / project.dataset.sample_submission
+    path = project.raw / name
     return path if path.is_file() else None
 
 
@@ -192,27 +229,20 @@ def _score_frame(result: Score) -> pd.DataFrame:
 
 
 def _score_label_maps(project: Project, submission: Path, truth: Path) -> pd.DataFrame:
-    if not isinstance(project.dataset, NiftiDataset):
+    """Score a folder of results against a folder of truths in the same form under the same names."""
+    if submission_form(project.dataset) is not None:
         raise CasefoldError(f"{submission} is a folder, but the data set's submissions are CSV files")
     lines = []
-    for path in sorted(submission.glob("*.nii*")):
-        if not (truth / path.name).is_file():
+    for path in sorted(path for path in submission.iterdir() if not path.name.startswith(".")):
+        if not (truth / path.name).exists():
             raise DataError(f"{path.name} has no truth in {truth}")
-        given, wanted = (_label_masks(project, file) for file in (path, truth / path.name))
+        given, wanted = (read_masks(project.dataset, project.raw, file) for file in (path, truth / path.name))
+        if given.shape != wanted.shape:
+            raise DataError(f"{path} has the shape {given.shape[1:]} (z, y, x), but its truth {wanted.shape[1:]}")
         by_class = dict(zip(project.dataset.classes, dice_by_scan(wanted, given), strict=True))
         lines.append({"scan": path.name, **{f"dice {name}": value for name, value in by_class.items()}})
     if not lines:
-        raise DataError(f"{submission} holds no label maps (*.nii or *.nii.gz)")
+        raise DataError(f"{submission} holds no label maps")
     frame = pd.DataFrame(lines)
     mean = {name: float(frame[name].mean()) for name in frame.columns if name != "scan"}
     return pd.concat([frame, pd.DataFrame([{"scan": "all", **mean}])], ignore_index=True)
-
-
-def _label_masks(project: Project, path: Path) -> np.ndarray:
-    """The masks of a label map, bool (class, z, y, x), read as an image is."""
-    if not isinstance(project.dataset, NiftiDataset):
-        raise CasefoldError("label maps belong to a NIfTI data set")
-    values = nifti.label_values(project.dataset, project.raw)
-    raw = RawScan(path.name, path.name, (path,), labelled=False)
-    scan: Scan = nifti.load(project.dataset, raw)
-    return np.stack([scan.image[0] == values[name] for name in project.dataset.classes])

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,7 +73,7 @@ def _start_worker(threads: int, level: int) -> None:
 def plan(project: Project, folds: Sequence[str] | None, members: Sequence[str], habits: Habits) -> list[Job]:
     """The runs of members on folds, after `prepare` and `folds`; nothing is trained."""
     with _first_rank_first(project):
-        store = prepare_step(project)
+        store = prepare_step(project, stay_partial=True)
         table = folds_step(project, store)
     wanted = [str(fold) for fold in range(table.count)] if folds is None else list(folds)
     for fold in wanted:
@@ -89,6 +90,7 @@ def plan(project: Project, folds: Sequence[str] | None, members: Sequence[str], 
             project.device,
             project.paths.data,
             habits,
+            int(project.dataset.cache_gib * 2**30),
         )
         for name in names
         for fold in wanted
@@ -134,7 +136,7 @@ def _train_in_turn(jobs: list[Job]) -> Failures:
     for job in jobs:
         try:
             train(job)
-        except CasefoldError as e:
+        except (CasefoldError, OSError) as e:
             failed[job.title] = e
     return failed
 
@@ -178,6 +180,8 @@ def _raise(failed: Failures, total: int) -> None:
     stopped = next((error for error in failed.values() if isinstance(error, StoppedError)), None)
     if stopped is not None:
         raise stopped
+    if any(isinstance(error, BrokenProcessPool) for error in failed.values()):
+        logger.error("a process was killed, most likely for want of memory: call again with fewer --jobs")
     lines = "\n".join(
         f"  {title}: {type(e).__name__}: {(str(e) or '-').splitlines()[0]}" for title, e in failed.items()
     )

@@ -14,6 +14,7 @@ and, where predictions go back as files and not as rows of a CSV,
     result_name(config, raw) -> str                         the file (or folder) name that `write` uses
 """
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,14 +27,17 @@ Part = Literal["train", "test"]
 FaultKind = Literal[
     "unreadable", "not an image", "size", "type", "name", "spacing", "missing slice", "duplicate slice", "gap",
     "rle", "unknown class", "doubled label", "partly labelled", "label without image", "image without label",
-    "label grid", "label value", "missing modality", "missing file",
+    "label grid", "label value", "missing modality", "missing file", "dropped scan",
 ]  # fmt: skip
 Report = Callable[[FaultKind, str, str], None]
 
 
 def refuse(kind: FaultKind, where: str, message: str) -> None:
-    """The reporter of every step but `check`: the first fault ends the reading. message: whole, with what to do."""
-    raise DataError(message)
+    """The reporter of every step but `check`: the first fault ends the reading.
+
+    where: a file, or the name of a slice or scan. message: whole, with what to do. The cause is the error at hand.
+    """
+    raise DataError(message) from sys.exception()
 
 
 @dataclass(frozen=True)

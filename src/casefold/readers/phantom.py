@@ -19,7 +19,7 @@ import pandas as pd
 from casefold import rle
 from casefold.config.datasets import PhantomDataset
 from casefold.core import ConfigError, DataError, Scan, StaleError
-from casefold.files import hash_value, read_json, write_json
+from casefold.files import hash_value, read_record, write_json, writing
 from casefold.readers import Part, RawScan, Report, refuse, uwmgi
 from casefold.readers.phantom_anatomy import CLASSES, WIDTH_MM, draw
 
@@ -64,7 +64,7 @@ def find(
 ) -> list[RawScan]:
     """As the uwmgi reader, after drawing what is not there yet."""
     generate(config, root)
-    return uwmgi.find(config, root, part, folder)
+    return uwmgi.find(config, root, part, folder, report)
 
 
 def dropped(config: PhantomDataset, root: Path) -> dict[str, int]:
@@ -75,7 +75,12 @@ def dropped(config: PhantomDataset, root: Path) -> dict[str, int]:
 
 def load(config: PhantomDataset, raw: RawScan, report: Report = refuse) -> Scan:
     """As the uwmgi reader."""
-    return uwmgi.load(config, raw)
+    return uwmgi.load(config, raw, report)
+
+
+def stored_bytes(config: PhantomDataset, raw: RawScan) -> int:
+    """As the uwmgi reader."""
+    return uwmgi.stored_bytes(config, raw)
 
 
 def generate(config: PhantomDataset, root: Path) -> None:
@@ -86,7 +91,7 @@ def generate(config: PhantomDataset, root: Path) -> None:
     drawn = config.model_dump(mode="json", include={"seed", "cases", "test_cases", "slices", "sizes", "classes"})
     mark = {"drawn": hash_value([DRAWING, drawn])}
     if root.exists():
-        if not (root / MARK).is_file() or read_json(root / MARK) != mark:
+        if not (root / MARK).is_file() or read_record(root / MARK) != mark:
             raise StaleError(
                 f"{root} holds something else than the phantom of this config; remove it, or change `root`"
             )
@@ -96,18 +101,19 @@ def generate(config: PhantomDataset, root: Path) -> None:
     plans = list(_plans(config))
     log.info("drawing the phantom: %d scans into %s", len(plans), root)
     unfinished = root.with_name(f".{root.name}.part")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    rows: dict[Part, list[Labels]] = {"train": [], "test": []}
-    for plan in plans:
-        rows[plan.part] += _draw(config, plan, unfinished)
-    _table(rows["train"], "segmentation").to_csv(unfinished / "train.csv", index=False)
-    truth = _table(rows["test"], "segmentation")
-    (unfinished / "hidden").mkdir()
-    truth.to_csv(unfinished / "hidden" / "solution.csv", index=False)
-    sample = truth.assign(predicted="").drop(columns="segmentation").sort_values(["id", "class"])
-    sample.to_csv(unfinished / "sample_submission.csv", index=False)
-    write_json(unfinished / MARK, mark)
-    unfinished.rename(root)
+    with writing(root):
+        shutil.rmtree(unfinished, ignore_errors=True)
+        rows: dict[Part, list[Labels]] = {"train": [], "test": []}
+        for plan in plans:
+            rows[plan.part] += _draw(config, plan, unfinished)
+        _table(rows["train"], "segmentation").to_csv(unfinished / "train.csv", index=False)
+        truth = _table(rows["test"], "segmentation")
+        (unfinished / "hidden").mkdir()
+        truth.to_csv(unfinished / "hidden" / "solution.csv", index=False)
+        sample = truth.assign(predicted="").drop(columns="segmentation").sort_values(["id", "class"])
+        sample.to_csv(unfinished / "sample_submission.csv", index=False)
+        write_json(unfinished / MARK, mark)
+        unfinished.rename(root)
 
 
 def _plans(config: PhantomDataset) -> Iterator[Plan]:

@@ -9,13 +9,12 @@ from numpy.typing import NDArray
 
 from casefold.config.base import Dataset
 from casefold.config.datasets import ImagesDataset, UwmgiDataset
-from casefold.config.masks import RleForm, RleMasks
-from casefold.core import Masks, Scan
+from casefold.config.masks import UWMGI_FORM, UWMGI_TRUTH, FileMasks, RleForm, RleMasks
+from casefold.core import ConfigError, Masks, Scan
 from casefold.filters import apply_filters
 from casefold.readers import Part, RawScan, Report, refuse
 
 READERS = ("uwmgi", "phantom", "nifti", "dicom", "images")  # each a module of this package
-UWMGI_FORM = RleForm(rle="predicted")
 
 
 def find(config: Dataset, root: Path, part: Part, folder: Path | None = None, report: Report = refuse) -> list[RawScan]:
@@ -51,6 +50,21 @@ def submission_form(config: Dataset) -> RleForm | None:
     return None
 
 
+def csv_form(config: Dataset) -> RleForm:
+    """The form of a data set whose submissions are CSV files; raises ConfigError where predictions go back as files."""
+    form = submission_form(config)
+    if form is None:
+        raise ConfigError("this data set's predictions are files, so there is no CSV of them; hand over their folder")
+    return form
+
+
+def truth_form(config: Dataset) -> RleForm | None:
+    """How a CSV of the truth is written, or None where the truth is no CSV."""
+    if isinstance(config, UwmgiDataset):
+        return UWMGI_TRUTH
+    return config.masks if isinstance(config, ImagesDataset) and isinstance(config.masks, RleMasks) else None
+
+
 def write_result(config: Dataset, root: Path, raw: RawScan, masks: Masks, folder: Path) -> Path:
     """Write one scan's masks as files in the input's own form; gives what was written."""
     path: Path = _reader(config).write(config, root, raw, masks, folder)
@@ -66,6 +80,15 @@ def read_masks(config: Dataset, root: Path, path: Path) -> NDArray[np.bool_]:
     """The masks (class, z, y, x) in a file that `write_result` wrote, or in a truth of the same form."""
     masks: NDArray[np.bool_] = _reader(config).read_masks(config, root, path)
     return masks
+
+
+def exclusive(config: Dataset, root: Path) -> bool:
+    """Whether predictions are written as label maps of which no voxel may have two classes."""
+    if submission_form(config) is not None:
+        return False
+    if isinstance(config, ImagesDataset):
+        return isinstance(config.masks, FileMasks) and bool(config.masks.values or config.masks.colours)
+    return bool(_reader(config).exclusive_labels(config, root))
 
 
 def _reader(config: Dataset) -> Any:

@@ -64,7 +64,7 @@ def preflight(job: Job) -> Preflight:
     raw = build(config, len(store.scan(names[0]).image), len(store.classes), pretrained=True).to(fabric.device)
     raw = raw.to(memory_format=memory_format(raw))
     model, optimizer = fabric.setup(raw, build_optimizer(config.train, raw.parameters()))
-    dataset, sampler = datasets(config, store, names, 0, 1)
+    dataset, sampler = datasets(job, store, names, 0, 1)
     loader = iter(torch.utils.data.DataLoader(dataset, batch_sampler=sampler))
     next(loader)  # fills the caches
     began = cpu_seconds()

@@ -19,7 +19,7 @@ from casefold.core import HALF, CasefoldError, Prediction, Scan, StaleError
 from casefold.data.patches import PatchDataset
 from casefold.data.sampler import BatchSampler
 from casefold.data.slices import SliceDataset
-from casefold.files import hash_file, hash_value, read_json, write_json
+from casefold.files import hash_file, hash_value, read_record, write_json, writing
 from casefold.folds import FoldTable
 from casefold.metrics import dice, nan_mean
 from casefold.models.build import PaddedNet, build, parameters
@@ -37,7 +37,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Job:
-    """What one run needs. fold: a number, or `full` for every labelled case (no OOF, no score)."""
+    """What one run needs. fold: a number, or `full` for every labelled case but the test's (no OOF, no score).
+
+    cache_bytes: memory that prepared arrays may be kept in, shared out among the loading workers.
+    """
 
     config: Experiment
     table: FoldTable
@@ -47,6 +50,7 @@ class Job:
     device: str = "auto"
     data: Path = Path("data")
     habits: Habits = field(default_factory=Habits)
+    cache_bytes: int = 0
 
     @property
     def title(self) -> str:
@@ -70,7 +74,7 @@ def is_done(job: Job, store: Store) -> bool:
     path = job.run / "manifest.json"
     if not path.is_file():
         return False
-    manifest = read_json(path)
+    manifest = read_record(path)
     changed = differing_fields(manifest["inputs"], job.inputs(store))
     if changed:
         raise StaleError(
@@ -86,19 +90,21 @@ def move_aside(run: Path) -> None:
         aside = run.with_name(f"{run.name}.{time.strftime('%Y%m%d-%H%M%S')}")
         while aside.exists():
             aside = aside.with_name(f"{aside.name}+")
-        run.rename(aside)
+        with writing(aside):
+            run.rename(aside)
 
 
 def train(job: Job) -> dict[str, Any]:
     """Train one run to its end, going on where it stopped; gives its manifest.
 
-    A finished one is left alone, but for OOF files that were lost since: its weights make them again.
+    A finished one is left alone, but for OOF files that were lost since: its weights make them again. Raises DataError
+    where those are gone.
     """
     store = Store(job.store)
     if is_done(job, store):
-        _write_lost_oof(job, store)
-        return dict(read_json(job.run / "manifest.json"))
-    names, held = (store.labelled(), []) if job.fold == "full" else job.table.split(store, int(job.fold))
+        _write_lost_oof(job, store, read_info(job.run / "weights.safetensors"))
+        return dict(read_record(job.run / "manifest.json"))
+    names, held = (job.table.learnable(store), []) if job.fold == "full" else job.table.split(store, int(job.fold))
     if not names:
         raise CasefoldError(f"{job.title}: no scan is left to train on")
     fabric = make_fabric(job.config, job.device)
@@ -146,7 +152,7 @@ def train(job: Job) -> dict[str, Any]:
             numbers = "  ".join(f"{name} {value:.4g}" for name, value in row.items() if name not in ("step", "lr"))
             logger.info("%s  %s", job.title, numbers)
 
-    dataset, sampler = datasets(job.config, store, names, fabric.global_rank, fabric.world_size)
+    dataset, sampler = datasets(job, store, names, fabric.global_rank, fabric.world_size)
     fixed = {"config": info.config_hash, "ranks": fabric.world_size}
     weights, progress = fit(
         fabric, job.config, net, dataset, sampler, job.run, job.habits, validate if held else None, report, job.title,
@@ -220,14 +226,15 @@ def predict_with(
     return predict(Member(config, (cast(PaddedNet, weights),), classes, "", ""), scan, device)
 
 
-def datasets(config: Experiment, store: Store, names: list[str], rank: int, ranks: int) -> tuple[Any, BatchSampler]:
+def datasets(job: Job, store: Store, names: list[str], rank: int, ranks: int) -> tuple[Any, BatchSampler]:
     """The training items of a run and what draws batches from them, for one rank of several."""
+    config, cache_bytes = job.config, job.cache_bytes // max(1, job.habits.workers)
     seed, batch, group = config.train.seed, config.train.batch_size, config.train.accumulate
     if isinstance(config, Seg3d):
-        patches = PatchDataset(store, names, config.data, config.sampler, config.augment, seed)
+        patches = PatchDataset(store, names, config.data, config.sampler, config.augment, seed, cache_bytes)
         return patches, BatchSampler(np.ones(len(patches), np.bool_), 1.0, batch, seed, rank, ranks, group)
     if isinstance(config, Cls | Seg25d):
-        slices = SliceDataset(store, names, config.data, config.augment, seed)
+        slices = SliceDataset(store, names, config.data, config.augment, seed, cache_bytes)
         return slices, BatchSampler(slices.positive, config.sampler.empty_share, batch, seed, rank, ranks, group)
     raise CasefoldError(f"no data set is known for {type(config).__name__}")
 
@@ -239,10 +246,10 @@ def _write_oof(job: Job, store: Store, held: list[str], info: WeightsInfo, devic
         write_prediction(predict(member, store.scan(name), device), job.run / "oof" / f"{name}.npz")
 
 
-def _write_lost_oof(job: Job, store: Store) -> None:
+def _write_lost_oof(job: Job, store: Store, info: WeightsInfo) -> None:
     held = [] if job.fold == "full" else job.table.split(store, int(job.fold))[1]
     lost = [name for name in held if not (job.run / "oof" / f"{name}.npz").is_file()]
     if lost:
         logger.info("%s: predicting %d scans again, whose OOF is gone", job.title, len(lost))
         device = make_fabric(job.config, job.device).device
-        _write_oof(job, store, lost, read_info(job.run / "weights.safetensors"), device)
+        _write_oof(job, store, lost, info, device)

@@ -2,9 +2,9 @@
 
 import io
 import logging
-import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from casefold.train.optim import Average
 
 logger = logging.getLogger(__name__)
 LAST, BEFORE = "last.pt", "before.pt"
-UNREADABLE = (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError)
+UNREADABLE = (RuntimeError, EOFError, OSError, ValueError, TypeError, LookupError, UnpicklingError)
 
 
 @dataclass
@@ -82,7 +82,8 @@ class State:
                 content = torch.load(path, map_location="cpu", weights_only=True)
                 self._take(content, path)
             except UNREADABLE as e:
-                fault = (str(e) or type(e).__name__).splitlines()[0]
+                # torch's own words would have an unsafe file loaded without a check
+                fault = "it is none" if isinstance(e, UnpicklingError) else (str(e) or type(e).__name__).splitlines()[0]
                 faults.append(f"{path.name}: {fault}")
                 logger.warning("checkpoint %s can't be read (%s)", path, fault)
                 continue

@@ -11,7 +11,9 @@ from casefold.config.experiments import as_plain
 from casefold.config.paths import Paths
 from casefold.core import ConfigError, DataError, LeakError
 from casefold.pipeline.project import Project, open_project
-from casefold.pipeline.steps import folds_step, prepare_step, train_step
+from casefold.pipeline.steps import folds_step, prepare_step
+from casefold.pipeline.training import train_step
+from casefold.train.loop import Habits
 from toy_members import seg25d
 
 SPLIT = (
@@ -112,5 +114,5 @@ def test_training_is_given_the_data_sets_memory(tmp_path: Path, monkeypatch: pyt
     made = project(tmp_path, kind="case", count=2)
     for workers in (0, 1, 4):
         with pytest.raises(Exception, match="enough"):
-            train_step(made, ["0"], workers=workers)
+            train_step(made, ["0"], habits=Habits(workers=workers))
     assert budgets == [1 << 29, 1 << 29, 1 << 27]

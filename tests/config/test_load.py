@@ -60,7 +60,8 @@ def test_all_faults_are_told_at_once_with_place_and_nearest_word(tmp_path: Path)
     )
     assert sorted(faults(tmp_path, text)) == [
         "augment: allowed: none, light, medium, heavy (did you mean 'medium'?); came 'mediun'",
-        "data.normalize.name: allowed: percentile, zscore, minmax, foreground, window, none (did you mean 'percentile'?); came 'percentle'",
+        "data.normalize.name: allowed: percentile, zscore, minmax, foreground, window, none "
+        "(did you mean 'percentile'?); came 'percentle'",
         "data.windw: unknown word (did you mean 'window'?)",
         "losses.1.weigth: unknown word (did you mean 'weight'?)",
         "model.arch: allowed: unet, unetplusplus, upernet, fpn, manet, linknet, pspnet, deeplabv3plus, segformer "

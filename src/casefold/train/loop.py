@@ -3,7 +3,7 @@
 import math
 import multiprocessing
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from casefold.config.experiments import Experiment, Schedule, Seg3d
-from casefold.core import CasefoldError, ConfigError
+from casefold.core import CasefoldError, ConfigError, DataError
 from casefold.data.augment import seed_of
 from casefold.data.sampler import BatchSampler
 from casefold.losses import total_loss
@@ -74,7 +74,7 @@ def fit(
         raw.train()
         parts: list[dict[str, float]] = []
         bar = tqdm(loader, f"{title} epoch {progress.epoch + 1}/{train.epochs}", leave=False, disable=no_bar)
-        for index, batch in enumerate(bar):
+        for index, batch in enumerate(_told_plainly(bar)):
             torch.manual_seed(seed_of((train.seed, progress.epoch, index)))  # dropout and drop path draw from this
             part = _step(fabric, config, model, fabric_optimizer, batch, f"epoch {progress.epoch + 1}, batch {index}")
             scheduler.step()
@@ -96,6 +96,14 @@ def fit(
         write_rows(progress.timing, run / "timing.csv")
         report(row | {"cpu_s": progress.cpu_s})
     return (raw if average is None else average.module), progress
+
+
+def _told_plainly(batches: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The batches; what a loading process could not read is told without that process's trace, which torch puts in."""
+    try:
+        yield from batches
+    except DataError as e:
+        raise DataError(str(e).rpartition(f"{DataError.__module__}.{DataError.__name__}: ")[2].strip()) from e
 
 
 def _step(

@@ -14,14 +14,17 @@ import pytest
 import timm
 import yaml
 from safetensors.torch import save_file
+from torch._utils import ExceptionWrapper
 from typer.testing import CliRunner
 
 import toy
 import toy_nifti
 from casefold.cli import app
 from casefold.config.experiments import as_plain
+from casefold.core import DataError
 from casefold.pipeline import steps, submitting
 from casefold.store import Store
+from casefold.train.loop import _told_plainly
 from casefold.train.state import State
 from toy_faults import content, no_file_above, times, without_right, written
 from toy_members import ENCODER, seg3d, seg25d
@@ -390,9 +393,7 @@ def test_a_full_disk_at_a_checkpoint_costs_one_epoch(half: Path, ended: Path, mo
     assert (
         f"  seg3d/toy_3d 1: WriteError: {fold}/last.pt can't be written: File too large. Make room there, or " in said
     )
-    elsewhere = (
-        "or move the store or the runs to another disk and set CASEFOLD_STORE or CASEFOLD_RUNS to where they are"
-    )
+    elsewhere = "move its root to another disk and set CASEFOLD_STORE, CASEFOLD_RUNS or CASEFOLD_DATA to where it is"
     assert f"{elsewhere}. {GOES_ON}" in said
     files = ["config.yaml", "last.pt", "log.csv", "manifest.json", "timing.csv"]
     assert written(stamps, half) == {f"{MEMBER}/fold1/{name}" for name in files}
@@ -449,7 +450,7 @@ def test_a_read_only_run_folder_is_named_and_still_read(whole: Path, ended: Path
     assert (
         f"  seg3d/toy_3d 1: WriteError: {whole / MEMBER}/fold1/config.yaml can't be written: Permission denied" in said
     )
-    assert ". Get the right to write there, or move the store or the runs to another disk and set CASEFOLD_" in said
+    assert ". Get the rights for that, or move its root to another disk and set CASEFOLD_STORE, " in said
     assert "seg3d/toy_3d 0" in again
     assert f"WriteError: {whole / MEMBER}/fold0." in redone and "can't be written: Permission denied" in redone
     assert times(whole) == stamps
@@ -462,7 +463,7 @@ def test_a_read_only_run_folder_is_named_and_still_read(whole: Path, ended: Path
     ("verb", "lost", "told"),
     [
         ("prepare", "store/toy/scans/case2_day0/scan.json", "Permission denied: '{root}/store/toy/store.json'. Get"),
-        ("folds", "folds/toy.csv", "{root}/folds/toy.csv can't be written: Permission denied. Get the right to"),
+        ("folds", "folds/toy.csv", "{root}/folds/toy.csv can't be written: Permission denied. Get the rights"),
         ("oof", f"{ENSEMBLE}/oof.csv", f"{{root}}/{ENSEMBLE}/oof.csv can't be written: Permission denied. Get the"),
         ("tune", f"{ENSEMBLE}/recipe.yaml", f"{{root}}/{ENSEMBLE}/recipe.yaml can't be written: Permission denied. "),
         ("submit", f"{ENSEMBLE}/submit/*/case41_day0.json", "case41_day0.json can't be written: Permission denied"),
@@ -489,6 +490,31 @@ def test_a_results_folder_that_is_a_file_is_named(half: Path, monkeypatch: pytes
     said = refused("fold", "1", "solo", *ONE)
     assert "fold1/config.yaml can't be written: Not a directory. Move away what stands in its place, or " in said
     assert times(half) == stamps
+
+
+def test_a_phantom_that_can_not_be_drawn_is_named(half: Path) -> None:
+    drawn = {"reader": "phantom", "root": "drawn", "classes": ["large_bowel", "small_bowel", "stomach"]}
+    write_yaml(half, "datasets/drawn", drawn)
+    write_yaml(half, "ensembles/drawn", {"name": "drawn", "dataset": "drawn", "members": ["seg3d/toy_3d"]})
+    with without_right(half / "data", 0o222):
+        said = refused("prepare", "drawn", *ONE[:2])
+    assert f"WriteError: {half}/data/drawn can't be written: Permission denied. Get the rights for " in said
+
+
+def test_a_fault_in_a_loading_process_is_told_without_its_trace() -> None:
+    try:
+        raise DataError("image.npy can't be read")
+    except DataError:
+        sent = ExceptionWrapper(where="in DataLoader worker process 0")
+
+    def batches() -> Iterator[dict[str, Any]]:
+        sent.reraise()
+        yield {}
+
+    with pytest.raises(DataError, match="Traceback"):
+        next(batches())
+    with pytest.raises(DataError, match=r"^image\.npy can't be read$"):
+        next(_told_plainly(batches()))
 
 
 @pytest.mark.parametrize(

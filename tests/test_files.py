@@ -39,7 +39,7 @@ def test_an_exception_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> No
     ("number", "advice"),
     [
         (errno.ENOSPC, "No space left on device. Make room there, "),
-        (errno.EROFS, "Read-only file system. Get the right to write there, "),
+        (errno.EROFS, "Read-only file system. Get the rights for that, "),
         (errno.EIO, "Input/output error. Mend that, "),
     ],
 )
@@ -56,8 +56,8 @@ def test_what_the_system_refuses_names_the_file_and_leaves_the_old_one(
         files.write_text(path, "new")
     assert isinstance(fault.value, DataError) and isinstance(fault.value.__cause__, OSError)
     assert str(fault.value) == (
-        f"{path} can't be written: {advice}or move the store or the runs to another disk and set CASEFOLD_STORE or "
-        "CASEFOLD_RUNS to where they are. What is done stays, and the same command does only the rest"
+        f"{path} can't be written: {advice}or move its root to another disk and set CASEFOLD_STORE, CASEFOLD_RUNS or "
+        "CASEFOLD_DATA to where it is. What is done stays, and the same command does only the rest"
     )
     assert str(pickle.loads(pickle.dumps(fault.value))) == str(fault.value)  # as it comes from another process
     assert path.read_text() == "old" and [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]

@@ -14,7 +14,7 @@ from casefold.core import DataError
 HASH_CHARACTERS = 16
 ADVICE = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "Make room there"),
-    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "Get the right to write there"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "Get the rights for that"),
     **dict.fromkeys((errno.EEXIST, errno.ENOTDIR, errno.EISDIR), "Move away what stands in its place"),
 }  # by what the system says
 AFTERWARDS = "What is done stays, and the same command does only the rest"
@@ -26,8 +26,8 @@ class WriteError(DataError, OSError):
     def __str__(self) -> str:
         advice = ADVICE.get(self.errno or 0, "Mend that")
         return (
-            f"{self.filename} can't be written: {self.strerror}. {advice}, or move the store or the runs to another "
-            f"disk and set CASEFOLD_STORE or CASEFOLD_RUNS to where they are. {AFTERWARDS}"
+            f"{self.filename} can't be written: {self.strerror}. {advice}, or move its root to another disk and set "
+            f"CASEFOLD_STORE, CASEFOLD_RUNS or CASEFOLD_DATA to where it is. {AFTERWARDS}"
         )
 
 

@@ -244,7 +244,7 @@ def _read_index(root: Path) -> dict[str, Any]:
 
 def _write_index(config: Dataset, names: list[str], left_out: dict[str, str], root: Path) -> None:
     for path in root.glob(".*.part"):  # half written by a killed run
-        path.unlink()
+        path.unlink(missing_ok=True)
     rows: list[dict[str, Any]] = []
     cases, content = {}, []
     for name in names:

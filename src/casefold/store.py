@@ -93,6 +93,6 @@ def _read_scan(folder: Path) -> Scan:
 
 def _map(path: Path) -> NDArray[Any]:
     try:
-        return np.asanyarray(np.load(path, mmap_mode="r"))
+        return np.asanyarray(np.lib.format.open_memmap(path, mode="r"))
     except (OSError, ValueError, EOFError) as e:
         raise DataError(f"{path} can't be read ({e}); remove its folder and run `prepare` again") from e

@@ -19,7 +19,7 @@ from casefold.config.masks import UWMGI_FORM, UWMGI_TRUTH, RleForm
 from casefold.core import DataError, Masks, Triple
 from casefold.files import write_text
 from casefold.metrics import UwmgiOptions, UwmgiScore, Values, dice_by_scan, mean_uwmgi, uwmgi_score
-from casefold.readers.image_scans import first_few
+from casefold.readers.images.scans import first_few
 from casefold.readers.rle_table import Key, cells, columns, decode_rows, encode_rows, read_rows, read_table
 
 log = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from casefold.check.run import _placed, examine
 from casefold.config.datasets import NiftiDataset, PhantomDataset, UwmgiDataset
 from casefold.core import ConfigError
 from casefold.readers import phantom
-from casefold.readers.phantom_anatomy import CLASSES
+from casefold.readers.phantom.anatomy import CLASSES
 
 
 def rows(table: pd.DataFrame) -> list[tuple[str, ...]]:

@@ -14,7 +14,7 @@ from casefold import rle
 from casefold.check import check_dataset, exit_code
 from casefold.config.datasets import PhantomDataset, UwmgiDataset
 from casefold.readers import phantom
-from casefold.readers.phantom_anatomy import CLASSES
+from casefold.readers.phantom.anatomy import CLASSES
 
 BAD = "case10_day13"  # drawn with another place's masks
 Found = tuple[str, str, str]  # kind, scan, where

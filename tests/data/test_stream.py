@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from casefold.core import ConfigError, DataError
 from casefold.data.stream import DicomPatches, DicomSlices, DicomStream
-from casefold.readers import dicom_pixels
+from casefold.readers.dicom import pixels as dicom_pixels
 from toy_dicom import HU, STORED, header, save, uid, write_multiframe, write_series
 
 NAME = "p1_20200102_3"

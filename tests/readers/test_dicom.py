@@ -24,7 +24,8 @@ from pydicom.uid import (
 
 from casefold.config.datasets import DicomDataset
 from casefold.core import ConfigError, DataError, Scan
-from casefold.readers import RawScan, dicom, dicom_pixels
+from casefold.readers import RawScan, dicom
+from casefold.readers.dicom import pixels as dicom_pixels
 from toy_dicom import HU, STORED, header, save, uid, write_multiframe, write_series
 
 # x and y to the left and back in the file, so to the right and front with a minus; first voxel at (-10, -20, 30) LPS

@@ -13,7 +13,7 @@ from PIL import Image
 
 import toy_dicom
 from casefold.core import DataError
-from casefold.readers.image_files import Header, as_grey, read_header, read_image, read_labels
+from casefold.readers.images.files import Header, as_grey, read_header, read_image, read_labels
 
 GREY = np.arange(0, 240, 4, dtype=np.uint8).reshape(6, 10)
 COLOUR = np.arange(180, dtype=np.uint8).reshape(6, 10, 3)

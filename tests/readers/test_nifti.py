@@ -13,7 +13,7 @@ import pytest
 from casefold.config.datasets import NiftiDataset
 from casefold.core import DataError, Masks, Scan
 from casefold.readers import RawScan, nifti
-from casefold.readers.nifti_grid import write_labels
+from casefold.readers.nifti.grid import write_labels
 from toy_nifti import AFFINE, save, tilted
 
 RAS = np.arange(2 * 3 * 4, dtype=np.int16).reshape(2, 3, 4) * 10  # (x, y, z)

@@ -14,7 +14,7 @@ from casefold import rle
 from casefold.config.datasets import PhantomDataset
 from casefold.core import ConfigError, Grid, Scan, StaleError, pack_masks
 from casefold.readers import Part, phantom, uwmgi
-from casefold.readers.phantom_anatomy import CLASSES, WIDTH_MM, Drawing, draw
+from casefold.readers.phantom.anatomy import CLASSES, WIDTH_MM, Drawing, draw
 
 BAD = "case10_day13"
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "phantom_hardness.py"

@@ -10,7 +10,7 @@ import pytest
 from casefold.config.masks import RleForm, RleMasks
 from casefold.core import DataError
 from casefold.readers import FaultKind
-from casefold.readers.image_scans import ImageScan, ImageSlice, Truth
+from casefold.readers.images.scans import ImageScan, ImageSlice, Truth
 from casefold.readers.rle_table import cells, columns, decode_rows, encode_rows, find_truth, read_rows, read_slice
 
 CLASSES = ("a", "b_1")

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from casefold.config.experiments import PatchSampler, VolumeData
-from casefold.core import DataError, Grid, Scan, mask_type, unpack_masks
+from casefold.core import DataError, Grid, Scan, mask_type
 from casefold.data.augment import augment_patch, patch_pipeline
 from casefold.data.cache import ArrayCache
 from casefold.data.normalize import normalizer
@@ -21,6 +21,7 @@ from casefold.store import Store
 
 Shape = tuple[int, int, int]
 PIECE = 16  # slices resampled at a time
+BITS = 24  # of a whole number that float32 holds exactly
 
 
 def network_shape(grid: Grid, data: VolumeData) -> Shape:
@@ -110,13 +111,17 @@ class PatchDataset(Dataset[dict[str, Any]]):
         piece = np.array(cut(volume.image, corner, patch))
         if not volume.is_unit:
             piece = normalizer(self.data.normalize, scan).to_unit(piece)
-        masks = unpack_masks(cut(volume.masks[None], corner, patch)[0], len(scan.classes))
-        ignore = np.zeros_like(masks[:1]) if volume.ignore is None else cut(volume.ignore[None], corner, patch)
-        targets = torch.from_numpy(np.concatenate([masks, ignore]).astype(np.float32))
-        unit, targets = pad(torch.from_numpy(piece), patch), pad(targets, patch)
-        unit, targets = augment_patch(self.pipeline, unit, targets, (self.seed, epoch, index))
-        image = finish_volume(unit, scan, self.data)
-        return {"image": image, "maps": targets[:-1], "keep": 1 - targets[-1:], "name": f"{scan.name}/{corner}"}
+        targets = _as_numbers(cut(volume.masks[None], corner, patch)[0], len(scan.classes))
+        if volume.ignore is not None:
+            targets = np.concatenate([targets, cut(volume.ignore[None], corner, patch)])
+        unit, moved = pad(torch.from_numpy(piece), patch), pad(torch.from_numpy(targets), patch)
+        unit, moved = augment_patch(self.pipeline, unit, moved, (self.seed, epoch, index))
+        return {
+            "image": finish_volume(unit, scan, self.data),
+            "maps": _from_numbers(moved, len(scan.classes)),
+            "keep": torch.ones_like(moved[:1]) if volume.ignore is None else 1 - moved[-1:],
+            "name": f"{scan.name}/{corner}",
+        }
 
     def _corner(self, scan: Scan, masks: NDArray[Any], patch: Shape, rng: np.random.Generator) -> list[int]:
         room = [max(0, size - wanted) for size, wanted in zip(masks.shape, patch, strict=True)]
@@ -160,6 +165,22 @@ def pad(piece: Tensor, patch: Shape) -> Tensor:
     """A piece (channel, z, y, x) brought to the patch's size with zeros at the far ends."""
     short = [wanted - size for size, wanted in zip(piece.shape[1:], patch, strict=True)]
     return F.pad(piece, (0, short[2], 0, short[1], 0, short[0])) if any(short) else piece
+
+
+def _as_numbers(masks: NDArray[Any], classes: int) -> NDArray[np.float32]:
+    """A bitfield as float32 (channel, z, y, x), BITS classes a channel; augmentation moves them without mixing."""
+    if classes <= BITS:
+        return masks.astype(np.float32)[None]
+    return np.stack([((masks >> first) & ((1 << BITS) - 1)).astype(np.float32) for first in range(0, classes, BITS)])
+
+
+def _from_numbers(numbers: Tensor, classes: int) -> Tensor:
+    """The reverse: float32 (class, z, y, x), 0 or 1."""
+    whole = numbers.to(torch.int32)
+    maps = torch.empty((classes, *numbers.shape[1:]))
+    for index in range(classes):
+        maps[index] = (whole[index // BITS] >> (index % BITS)) & 1
+    return maps
 
 
 def _voxels_by_slice(masks: NDArray[Any], classes: int) -> NDArray[np.int64]:

@@ -19,10 +19,10 @@ from torch.utils.data import Dataset, IterableDataset, get_worker_info
 from casefold.config.datasets import DicomDataset
 from casefold.core import ConfigError, DataError
 from casefold.readers import RawScan, Report, dicom, refuse
-from casefold.readers.dicom_faults import quiet
-from casefold.readers.dicom_rescale import rescaled
-from casefold.readers.dicom_series import Series
-from casefold.readers.dicom_slices import check_doubles, read_labels, read_slices
+from casefold.readers.dicom.faults import quiet
+from casefold.readers.dicom.rescale import rescaled
+from casefold.readers.dicom.series import Series
+from casefold.readers.dicom.slices import check_doubles, read_labels, read_slices
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from casefold import rle
 from casefold.config.masks import RleForm, RleMasks
 from casefold.core import DataError, nearest_word
 from casefold.readers import Report, refuse
-from casefold.readers.image_scans import ImageScan, Truth, first_few, report_each
+from casefold.readers.images.scans import ImageScan, Truth, first_few, report_each
 from casefold.readers.patterns import fill
 
 Key = tuple[str, str]  # an image's id and a class

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from pydicom import dcmread
 
-from casefold.readers.dicom_files import SEGMENTATION, Image, read_headers
-from casefold.readers.dicom_series import safe_name
-from casefold.readers.image_files import read_labels
+from casefold.readers.dicom.files import SEGMENTATION, Image, read_headers
+from casefold.readers.dicom.series import safe_name
+from casefold.readers.images.files import read_labels
 from casefold.starter.guess import Guess, some
 from casefold.starter.nifti import label_values
 from casefold.starter.survey import Name, Survey, split_test, spread

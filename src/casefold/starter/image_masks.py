@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from casefold.files import read_json
-from casefold.readers.image_files import read_labels
+from casefold.readers.images.files import read_labels
 from casefold.starter.guess import Guess, some
 from casefold.starter.naming import Reading
 from casefold.starter.survey import Name, Survey, spread

@@ -3,7 +3,7 @@
 import re
 from collections import Counter, defaultdict
 
-from casefold.readers.image_files import as_grey, read_header, read_image
+from casefold.readers.images.files import as_grey, read_header, read_image
 from casefold.readers.patterns import NUMBERS, PART, compile_pattern
 from casefold.starter.guess import Guess, some
 from casefold.starter.image_masks import add_coco, add_geojson, add_label_files, is_geojson

@@ -10,7 +10,7 @@ from nibabel.affines import voxel_sizes
 
 from casefold.core import DataError
 from casefold.files import read_json
-from casefold.readers.nifti_grid import open_nifti, read_voxels
+from casefold.readers.nifti.grid import open_nifti, read_voxels
 from casefold.readers.patterns import compile_pattern
 from casefold.starter.guess import Guess, some
 from casefold.starter.naming import Reading, find_visit, keep_out, name_parts, pair, pattern_of_tests

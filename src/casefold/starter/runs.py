@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from casefold.core import DataError
-from casefold.readers.image_files import read_image
+from casefold.readers.images.files import read_image
 from casefold.rle import Base, Order, Starts, decode
 from casefold.starter.guess import Finding
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from casefold.core import DataError
-from casefold.readers.image_files import read_header
+from casefold.readers.images.files import read_header
 from casefold.readers.patterns import natural_key
 from casefold.readers.rle_table import EMPTY
 from casefold.starter.guess import Finding, Guess

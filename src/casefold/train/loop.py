@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from casefold.config.experiments import Experiment, Seg3d
-from casefold.core import CasefoldError, ConfigError
+from casefold.core import CasefoldError, ConfigError, DataError
 from casefold.data.sampler import BatchSampler
 from casefold.models.build import PaddedNet, level_depths, memory_format
 from casefold.models.precision import Precision, pick_device, resolve
@@ -161,6 +161,8 @@ def _groups(
         began = time.perf_counter()
         try:
             batches = list(islice(source, size))
+        except DataError as e:  # a loading process's comes with its trace
+            raise DataError(str(e).rpartition(f"{DataError.__module__}.{DataError.__name__}: ")[2].strip()) from e
         except RuntimeError as e:
             if "DataLoader worker" not in str(e):
                 raise

@@ -1,7 +1,7 @@
 """Grey or RGB images found by a pattern, each a slice of a scan or a scan of one slice.
 
-This is the contract of readers; how paths make scans is in `image_scans`, one file in `image_files`, truths in
-`rle_table`, `mask_files` and `polygons`, results in `image_results`.
+This is the contract of readers; how paths make scans is in `scans`, one file in `files`, truths in `rle_table`,
+`mask_files` and `polygons`, results in `results`.
 """
 
 from collections import Counter
@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from casefold.config.datasets import ImagesDataset
 from casefold.config.masks import FileMasks, PolygonMasks, RleMasks
 from casefold.core import ConfigError, DataError, Grid, Scan, Triple, mask_type
-from casefold.readers import Part, RawScan, Report, mask_files, polygons, refuse, rle_table
-from casefold.readers.image_files import as_grey, read_header, read_image
-from casefold.readers.image_results import read_masks, result_name, write
-from casefold.readers.image_scans import (
+from casefold.readers import Part, RawScan, Report, refuse, rle_table
+from casefold.readers.images import mask_files, polygons
+from casefold.readers.images.files import as_grey, read_header, read_image
+from casefold.readers.images.results import read_masks, result_name, write
+from casefold.readers.images.scans import (
     ImageScan,
     Truth,
     check_ids,

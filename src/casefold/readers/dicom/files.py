@@ -9,8 +9,8 @@ from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID
 
 from casefold.readers import Report
-from casefold.readers.dicom_faults import in_one_line
-from casefold.readers.dicom_frames import Frame, frames_of
+from casefold.readers.dicom.faults import in_one_line
+from casefold.readers.dicom.frames import Frame, frames_of
 
 HEADER = (
     "SOPClassUID SOPInstanceUID SeriesInstanceUID StudyDate SeriesNumber SeriesDescription InstanceNumber Modality "

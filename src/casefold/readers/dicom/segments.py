@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from pydicom import Dataset, dcmread
 
-from casefold.readers.dicom_faults import Fault, in_one_line
-from casefold.readers.dicom_frames import Point, in_groups, numbers
+from casefold.readers.dicom.faults import Fault, in_one_line
+from casefold.readers.dicom.frames import Point, in_groups, numbers
 
 
 class Piece(NamedTuple):

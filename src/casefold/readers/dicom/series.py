@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from casefold.core import Grid
 from casefold.readers import Report
-from casefold.readers.dicom_faults import Fault
-from casefold.readers.dicom_files import Image
-from casefold.readers.dicom_frames import Frame
-from casefold.readers.dicom_geometry import put_in_order
-from casefold.readers.dicom_pixels import CHANNELS, undecodable
+from casefold.readers.dicom.faults import Fault
+from casefold.readers.dicom.files import Image
+from casefold.readers.dicom.frames import Frame
+from casefold.readers.dicom.geometry import put_in_order
+from casefold.readers.dicom.pixels import CHANNELS, undecodable
 
 # Kinds whose series is no volume: each file is a scan of its own.
 SINGLES = frozenset({"CR", "DX", "MG", "US", "XA", "RF", "OT"})

@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 from casefold.config.datasets import DicomDataset
 from casefold.core import DataError, Grid, Masks, Scan, Triple, mask_type, nearest_word, pack_masks
 from casefold.readers import Part, RawScan, Report, refuse
-from casefold.readers.dicom_faults import Fault, pass_over, quiet
-from casefold.readers.dicom_files import Image, read_headers
-from casefold.readers.dicom_folder import read_folder
-from casefold.readers.dicom_label_map import label_map_masks, own_grid
-from casefold.readers.dicom_labels import find_labels, known_values, label_values, segment_labels, tell_labels
-from casefold.readers.dicom_rescale import stack
-from casefold.readers.dicom_segmentation import segmented_masks
-from casefold.readers.dicom_series import Series, arrange
-from casefold.readers.dicom_slices import check_doubles, read_labels, read_slices
-from casefold.readers.dicom_write import write_label_nifti, write_segmentation
-from casefold.readers.nifti_labels import to_label_map
+from casefold.readers.dicom.faults import Fault, pass_over, quiet
+from casefold.readers.dicom.files import Image, read_headers
+from casefold.readers.dicom.folder import read_folder
+from casefold.readers.dicom.label_map import label_map_masks, own_grid
+from casefold.readers.dicom.labels import find_labels, known_values, label_values, segment_labels, tell_labels
+from casefold.readers.dicom.rescale import stack
+from casefold.readers.dicom.segmentation import segmented_masks
+from casefold.readers.dicom.series import Series, arrange
+from casefold.readers.dicom.slices import check_doubles, read_labels, read_slices
+from casefold.readers.dicom.write import write_label_nifti, write_segmentation
+from casefold.readers.nifti.labels import to_label_map
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from typing import Any
 from casefold.config.datasets import NiftiDataset
 from casefold.core import DataError
 from casefold.readers import FaultKind, RawScan, Report
-from casefold.readers.nifti_grid import NiftiFile, grid_difference, open_nifti
-from casefold.readers.nifti_layout import ScanFiles
+from casefold.readers.nifti.grid import NiftiFile, grid_difference, open_nifti
+from casefold.readers.nifti.layout import ScanFiles
 
 log = logging.getLogger(__name__)
 Note = Callable[[FaultKind, str], None]

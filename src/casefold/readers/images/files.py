@@ -128,8 +128,8 @@ def _without_alpha(path: Path, pixels: NDArray[Any]) -> NDArray[Any]:
 
 
 def _read_dicom(path: Path) -> NDArray[Any]:
-    from casefold.readers.dicom_pixels import read_planes
-    from casefold.readers.dicom_rescale import stack
+    from casefold.readers.dicom.pixels import read_planes
+    from casefold.readers.dicom.rescale import stack
 
     header = _dicom_header(path)
     if int(header.get("NumberOfFrames") or 1) > 1:

@@ -18,7 +18,7 @@ from casefold.config.masks import FileMasks
 from casefold.core import DataError, Masks
 from casefold.files import write_bytes
 from casefold.readers import RawScan, refuse
-from casefold.readers.mask_files import ALL, read_mask_file
+from casefold.readers.images.mask_files import ALL, read_mask_file
 from casefold.readers.patterns import natural_key, part_names
 
 

@@ -19,7 +19,7 @@ from pydicom.uid import (
 )
 
 from casefold.core import DataError
-from casefold.readers.dicom_faults import in_one_line
+from casefold.readers.dicom.faults import in_one_line
 
 CHANNELS = {
     "MONOCHROME1": 1,

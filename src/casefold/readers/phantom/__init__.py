@@ -21,7 +21,7 @@ from casefold.config.datasets import PhantomDataset
 from casefold.core import ConfigError, DataError, Scan, StaleError
 from casefold.files import hash_value, read_record, write_json, writing
 from casefold.readers import Part, RawScan, Report, refuse, uwmgi
-from casefold.readers.phantom_anatomy import CLASSES, WIDTH_MM, draw
+from casefold.readers.phantom.anatomy import CLASSES, WIDTH_MM, draw
 
 log = logging.getLogger(__name__)
 DAYS = (1, 13, 20)

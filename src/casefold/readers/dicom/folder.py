@@ -13,9 +13,9 @@ from casefold.config.datasets import DicomDataset
 from casefold.config.masks import SegmentationLabels
 from casefold.core import ConfigError, nearest_word
 from casefold.readers import Report, refuse
-from casefold.readers.dicom_faults import listed
-from casefold.readers.dicom_files import SEGMENTATION, Image, read_headers
-from casefold.readers.dicom_series import group_images, safe_name
+from casefold.readers.dicom.faults import listed
+from casefold.readers.dicom.files import SEGMENTATION, Image, read_headers
+from casefold.readers.dicom.series import group_images, safe_name
 from casefold.readers.patterns import compile_pattern, find_files, part_names
 
 log = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from casefold.config.masks import FileMasks
 from casefold.core import DataError
 from casefold.readers import Report
-from casefold.readers.image_files import read_image, read_labels
-from casefold.readers.image_scans import ImageScan, ImageSlice, Truth, first_few, report_each
+from casefold.readers.images.files import read_image, read_labels
+from casefold.readers.images.scans import ImageScan, ImageSlice, Truth, first_few, report_each
 from casefold.readers.patterns import find_files, part_names
 
 JPEG = (".jpg", ".jpeg")

@@ -13,9 +13,9 @@ from casefold.config.datasets import NiftiDataset
 from casefold.config.labels import are_exclusive
 from casefold.core import DataError, Grid, Masks, Scan, mask_type, nearest_word, pack_masks
 from casefold.readers import Part, RawScan, Report, refuse
-from casefold.readers.nifti_faults import lacking, misfit, to_raw
-from casefold.readers.nifti_grid import NiftiFile, grid_difference, open_nifti, read_voxels, write_labels
-from casefold.readers.nifti_labels import (
+from casefold.readers.nifti.faults import lacking, misfit, to_raw
+from casefold.readers.nifti.grid import NiftiFile, grid_difference, open_nifti, read_voxels, write_labels
+from casefold.readers.nifti.labels import (
     known_values,
     label_values,
     painted_values,
@@ -24,7 +24,7 @@ from casefold.readers.nifti_labels import (
     to_label_map,
     to_masks,
 )
-from casefold.readers.nifti_layout import ScanFiles, training_files, unlabelled_files
+from casefold.readers.nifti.layout import ScanFiles, training_files, unlabelled_files
 
 log = logging.getLogger(__name__)
 

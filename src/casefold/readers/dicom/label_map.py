@@ -10,7 +10,7 @@ from nibabel import orientations
 from numpy.typing import NDArray
 
 from casefold.core import Grid
-from casefold.readers.dicom_faults import Fault, in_one_line
+from casefold.readers.dicom.faults import Fault, in_one_line
 
 CLOSE_VOXELS = 0.1  # how far a corner of a label's grid may lie from the same corner of the series
 

@@ -14,8 +14,8 @@ from pydicom.uid import generate_uid
 from casefold import __version__
 from casefold.core import DataError, Grid
 from casefold.files import hash_bytes, write_bytes
-from casefold.readers.dicom_faults import quiet
-from casefold.readers.dicom_series import Series
+from casefold.readers.dicom.faults import quiet
+from casefold.readers.dicom.series import Series
 
 SERIES_NUMBER = 1000  # far from those that scanners give
 SQUARE = 1e-6  # cosines between axes below which a qform says the same as the sform

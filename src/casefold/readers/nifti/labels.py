@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from casefold.config.datasets import NiftiDataset
 from casefold.config.labels import written_values
 from casefold.core import ConfigError, DataError, Masks, nearest_word
-from casefold.readers.nifti_layout import description
+from casefold.readers.nifti.layout import description
 
 
 def label_values(config: NiftiDataset, root: Path) -> dict[str, tuple[int, ...]]:

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from casefold.core import Triple
-from casefold.readers.dicom_faults import Fault
-from casefold.readers.dicom_frames import Frame
+from casefold.readers.dicom.faults import Fault
+from casefold.readers.dicom.frames import Frame
 
 Floats = NDArray[np.float64]
 Matrix = tuple[tuple[float, ...], ...]

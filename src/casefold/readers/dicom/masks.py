@@ -11,11 +11,11 @@ from PIL import Image as Picture
 from casefold.config.datasets import DicomDataset
 from casefold.config.masks import PngLabels, SegmentationLabels
 from casefold.core import Grid
-from casefold.readers.dicom_faults import Fault, in_one_line
-from casefold.readers.dicom_label_map import label_map_masks, masks_by_value
-from casefold.readers.dicom_labels import known_values, label_values, segment_labels
-from casefold.readers.dicom_segmentation import segmented_masks
-from casefold.readers.dicom_series import Series
+from casefold.readers.dicom.faults import Fault, in_one_line
+from casefold.readers.dicom.label_map import label_map_masks, masks_by_value
+from casefold.readers.dicom.labels import known_values, label_values, segment_labels
+from casefold.readers.dicom.segmentation import segmented_masks
+from casefold.readers.dicom.series import Series
 
 
 def class_masks(

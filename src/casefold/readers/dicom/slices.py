@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from casefold.config.datasets import DicomDataset
 from casefold.core import DataError
 from casefold.readers import RawScan, Report, refuse
-from casefold.readers.dicom_faults import note
-from casefold.readers.dicom_masks import class_masks
-from casefold.readers.dicom_pixels import read_planes
-from casefold.readers.dicom_series import Series
+from casefold.readers.dicom.faults import note
+from casefold.readers.dicom.masks import class_masks
+from casefold.readers.dicom.pixels import read_planes
+from casefold.readers.dicom.series import Series
 
 
 def read_slices(raw: RawScan, planes: Iterable[int], report: Report = refuse) -> dict[int, NDArray[Any]]:

@@ -16,7 +16,7 @@ from casefold.config.masks import PolygonMasks
 from casefold.core import nearest_word
 from casefold.files import read_json
 from casefold.readers import Report
-from casefold.readers.image_scans import ImageScan, ImageSlice, Truth, first_few, report_each
+from casefold.readers.images.scans import ImageScan, ImageSlice, Truth, first_few, report_each
 from casefold.readers.patterns import find_files
 
 Ring = tuple[tuple[float, float], ...]  # corners (x, y)

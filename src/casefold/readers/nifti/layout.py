@@ -10,7 +10,7 @@ from typing import Any
 from casefold.config.datasets import NiftiDataset
 from casefold.core import DataError
 from casefold.files import read_json
-from casefold.readers.nifti_grid import SUFFIXES, stem
+from casefold.readers.nifti.grid import SUFFIXES, stem
 from casefold.readers.patterns import find_files, part_names
 
 

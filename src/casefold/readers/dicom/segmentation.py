@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from pydicom.pixels import pixel_array
 
 from casefold.core import DataError
-from casefold.readers.dicom_faults import Fault, in_one_line
-from casefold.readers.dicom_pixels import read_planes
-from casefold.readers.dicom_segments import Segmentation, read_segments
-from casefold.readers.dicom_series import Series
+from casefold.readers.dicom.faults import Fault, in_one_line
+from casefold.readers.dicom.pixels import read_planes
+from casefold.readers.dicom.segments import Segmentation, read_segments
+from casefold.readers.dicom.series import Series
 
 log = logging.getLogger(__name__)
 

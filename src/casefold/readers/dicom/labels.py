@@ -7,9 +7,9 @@ from pathlib import Path
 from casefold.config.datasets import DicomDataset
 from casefold.config.masks import NiftiLabels, PngLabels, SegmentationLabels
 from casefold.readers import RawScan, Report, refuse
-from casefold.readers.dicom_faults import Fault, listed, note
-from casefold.readers.dicom_files import Image
-from casefold.readers.dicom_series import Series
+from casefold.readers.dicom.faults import Fault, listed, note
+from casefold.readers.dicom.files import Image
+from casefold.readers.dicom.series import Series
 from casefold.readers.patterns import find_files, natural_key, part_names
 
 log = logging.getLogger(__name__)

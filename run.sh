@@ -3,7 +3,7 @@
 # The environment is the active one where it has torch (Kaggle, conda, a venv), otherwise ./.venv.
 set -euo pipefail
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
-known="demo test init look check prepare folds fold0..fold4 train full oof tune submit score help"
+known="demo test init look check prepare folds fold0..fold4 train full runs augment oof tune submit score help"
 
 show_help() {
     cat <<'END'
@@ -20,6 +20,8 @@ A verb a step. Each first runs the earlier steps that are missing; the same comm
   fold0 .. fold4   train every member on one fold              ./run.sh fold0 lgg
   train            train every member on every fold            ./run.sh train lgg
   full             fit every member on every case              ./run.sh full lgg
+  runs             every run with its state and score          ./run.sh runs
+  augment          what an augmentation does, as PNG           ./run.sh augment lgg heavy
   oof              verify, complete and score out of fold      ./run.sh oof lgg
   tune             search weights, gates and levels            ./run.sh tune lgg
   submit           masks for unlabelled scans                  ./run.sh submit lgg
@@ -160,7 +162,7 @@ verb=${1:-help}
 (($# == 0)) || shift
 case $verb in
 help | -h | --help) show_help && exit ;;
-demo | test | init | look | check | prepare | folds | train | full | oof | tune | submit | score) words=("$verb") ;;
+demo | test | init | look | check | prepare | folds | train | full | runs | augment | oof | tune | submit | score) words=("$verb") ;;
 fold[0-9] | fold[1-9][0-9]) words=(fold "${verb#fold}") ;;
 *)
     echo "run.sh: unknown verb '$verb'; the verbs are: $known" >&2

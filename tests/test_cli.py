@@ -13,7 +13,23 @@ from casefold.config.experiments import as_plain
 from casefold.config.paths import Paths
 from toy_members import seg3d
 
-VERBS = ["init", "look", "check", "prepare", "folds", "fold", "train", "full", "oof", "tune", "submit", "score", "demo"]
+VERBS = "init look check prepare folds fold train full runs augment oof tune submit score demo".split()
+    "init",
+    "look",
+    "check",
+    "prepare",
+    "folds",
+    "fold",
+    "train",
+    "full",
+    "runs",
+    "augment",
+    "oof",
+    "tune",
+    "submit",
+    "score",
+    "demo",
+]
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ from typing import Annotated
 import pandas as pd
 import typer
 
+from casefold.cli_training import Device, Jobs, Training, with_training_options
 from casefold.config.paths import Paths
-from casefold.core import CasefoldError
+from casefold.core import CasefoldError, ConfigError
 from casefold.files import ADVICE, AFTERWARDS
 
 app = typer.Typer(
@@ -23,13 +24,7 @@ app = typer.Typer(
 )
 Name = Annotated[str, typer.Argument(help="an ensemble: a file of configs/ensembles, without .yaml")]
 Dataset = Annotated[str, typer.Argument(help="an ensemble, or a data set of configs/datasets, without .yaml")]
-Jobs = Annotated[int | None, typer.Option(help="processes side by side [default: one a core, one with a GPU]")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="train.lr=1e-4, or MEMBER.train.lr=1e-4; repeatable")]
-Members = Annotated[list[str] | None, typer.Option("--member", help="only this member; repeatable")]
 Folds = Annotated[list[int] | None, typer.Option("--fold", help="only this fold; repeatable [default: every fold]")]
-Redo = Annotated[bool, typer.Option("--redo", help="move earlier runs aside and train again")]
-Workers = Annotated[int, typer.Option(help="data loading processes of each run")]
 Input = Annotated[Path | None, typer.Option("--input", help="a folder of scans in the data set's layout")]
 
 
@@ -54,9 +49,10 @@ def _explained(code: int = 1) -> Iterator[None]:
 
 
 def _open(name: str, jobs: int | None = None, device: str = "auto", overrides: list[str] | None = None):  # type: ignore[no-untyped-def]
+    from casefold.pipeline.planning import with_fitted_epochs
     from casefold.pipeline.project import open_project
 
-    return open_project(Paths.from_environment(), name, overrides or [], jobs, device)
+    return with_fitted_epochs(open_project(Paths.from_environment(), name, overrides or [], jobs, device))
 
 
 def _show(frame: pd.DataFrame) -> None:
@@ -147,31 +143,51 @@ def folds(
 
 
 @app.command()
+@with_training_options
 def fold(
-    number: Annotated[int, typer.Argument(help="0, 1, ... as the fold table has them")],
-    name: Name, jobs: Jobs = None, device: Device = "auto", overrides: Set = None, member: Members = None,
-    redo: Redo = False, workers: Workers = 0,
-) -> None:  # fmt: skip
+    number: Annotated[int, typer.Argument(help="0, 1, ... as the fold table has them")], name: Name, how: Training
+) -> None:
     """Train every member of an ensemble on one fold. Example: casefold fold 0 lgg --member lgg_lite0"""
-    _train(name, [str(number)], jobs, device, overrides, member, redo, workers)
+    _train(name, [str(number)], how)
 
 
 @app.command()
-def train(
-    name: Name, jobs: Jobs = None, device: Device = "auto", overrides: Set = None, member: Members = None,
-    redo: Redo = False, workers: Workers = 0,
-) -> None:  # fmt: skip
+@with_training_options
+def train(name: Name, how: Training) -> None:
     """Train every member on every fold. Example: casefold train lgg --jobs 2"""
-    _train(name, None, jobs, device, overrides, member, redo, workers)
+    _train(name, None, how)
 
 
 @app.command()
-def full(
-    name: Name, jobs: Jobs = None, device: Device = "auto", overrides: Set = None, member: Members = None,
-    redo: Redo = False, workers: Workers = 0,
-) -> None:  # fmt: skip
+@with_training_options
+def full(name: Name, how: Training) -> None:
     """Train every member on every case: twins without OOF or score, for submission alone. Example: casefold full lgg"""
-    _train(name, ["full"], jobs, device, overrides, member, redo, workers)
+    _train(name, ["full"], how)
+
+
+@app.command()
+def runs() -> None:
+    """List every run with its state and score. Example: casefold runs"""
+    with _explained():
+        from casefold.pipeline.listing import runs_table
+
+        _show(runs_table(Paths.from_environment().runs))
+
+
+@app.command()
+def augment(
+    name: Name,
+    pipeline: Annotated[str, typer.Argument(help="light, medium, heavy, anatomical, ...")],
+    kind: Annotated[str, typer.Option(help="seg25d for slices, seg3d for patches")] = "seg25d",
+    out: Annotated[Path | None, typer.Option(help="the PNG [default: beside the ensemble's results]")] = None,
+) -> None:
+    """Draw what a named augmentation does to real slices and masks. Example: casefold augment lgg heavy"""
+    with _explained():
+        from casefold.pipeline.augmenting import augment_sheet_step
+
+        if kind not in ("seg25d", "seg3d"):
+            raise ConfigError(f"--kind takes seg25d or seg3d, not {kind!r}")
+        typer.echo(str(augment_sheet_step(_open(name), pipeline, "seg3d" if kind == "seg3d" else "seg25d", out)))
 
 
 @app.command()
@@ -240,18 +256,32 @@ def demo(
         typer.echo(f"\n{out / 'submission.csv'} is valid; look at {out / 'predictions.png'}")
 
 
-def _train(
-    name: str, folds: list[str] | None, jobs: int | None, device: str, overrides: list[str] | None,
-    member: list[str] | None, redo: bool, workers: int,
-) -> None:  # fmt: skip
+def _train(name: str, folds: list[str] | None, how: Training) -> None:
     with _explained():
-        from casefold.pipeline.training import train_step
+        from casefold.pipeline.planning import fit_epochs, measure, preflight_table
+        from casefold.pipeline.training import Fleet, plan, train_step
         from casefold.train.loop import Habits
 
-        manifests = train_step(_open(name, jobs, device, overrides), folds, member or [], redo, Habits(workers))
+        project = _open(name, how.jobs, how.device, list(how.overrides))
+        habits = Habits(how.workers, tuple(how.boards), how.save_minutes, how.save_steps)
+        if how.time is not None:
+            project = fit_epochs(project, plan(project, folds, how.members, habits), how.time)
+        if how.dry_run:
+            jobs = plan(project, folds, how.members, habits)
+            _show(preflight_table(jobs, measure(jobs), project.jobs))
+            return
+        fleet = Fleet(how.cluster, dict(map(_assigned, how.cluster_settings)))
+        manifests = train_step(project, folds, how.members, how.redo, habits, fleet)
         rows = [{"run": title, "cpu_s": m["cpu_s"], **m["score"]} for title, m in manifests.items()]
         _show(pd.DataFrame(rows))
         typer.echo(f"{sum(row['cpu_s'] for row in rows) / 60:.1f} CPU-minutes in all")
+
+
+def _assigned(text: str) -> tuple[str, int | str]:
+    name, sign, value = text.partition("=")
+    if not sign:
+        raise ConfigError(f"--cluster-set takes name=value, for instance slurm_partition=gpu, not {text!r}")
+    return name, int(value) if value.isdigit() else value
 
 
 if __name__ == "__main__":

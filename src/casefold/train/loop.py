@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -156,24 +156,29 @@ def _groups(
 ) -> Iterator[list[Any]]:
     """The batches of an epoch that are still to come, so many at a time as make a step."""
     sampler.epoch, sampler.skip = progress.epoch, progress.batch
-    source = iter(loader)
+    source = _told_plainly(loader)
     while True:
         began = time.perf_counter()
-        try:
-            batches = list(islice(source, size))
-        except DataError as e:  # a loading process's comes with its trace
-            raise DataError(str(e).rpartition(f"{DataError.__module__}.{DataError.__name__}: ")[2].strip()) from e
-        except RuntimeError as e:
-            if "DataLoader worker" not in str(e):
-                raise
-            raise CasefoldError(
-                f"a data loading process died ({e}); what is in the last checkpoint stands: the same command goes on "
-                "from it. Where memory is short, give fewer --workers"
-            ) from e
+        batches = list(islice(source, size))
         clock.waited += time.perf_counter() - began
         if not batches:
             return
         yield batches
+
+
+def _told_plainly(batches: Iterable[Any]) -> Iterator[Any]:
+    """The batches; what a loading process could not read, or its death, is told without torch's words around it."""
+    try:
+        yield from batches
+    except DataError as e:
+        raise DataError(str(e).rpartition(f"{DataError.__module__}.{DataError.__name__}: ")[2].strip()) from e
+    except RuntimeError as e:
+        if "DataLoader worker" not in str(e):
+            raise
+        raise CasefoldError(
+            f"a data loading process died ({e}); the last checkpoint stands, and the same command goes on from it. "
+            "Where memory is short, give fewer --workers"
+        ) from e
 
 
 def _row(progress: Progress, rate: float) -> dict[str, Any]:

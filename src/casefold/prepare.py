@@ -142,8 +142,8 @@ def _prepare_all(
                 yield told(jobs[job], job.result())
         except BrokenProcessPool as e:
             raise DataError(
-                "a process that prepared a scan was killed, most likely for want of memory; what is done stays, call "
-                "again with fewer --jobs"
+                "a process that prepared a scan ended abruptly, most likely killed for want of memory; what is done "
+                "stays, call again with fewer --jobs"
             ) from e
         finally:
             for job in jobs:

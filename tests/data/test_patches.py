@@ -10,8 +10,18 @@ from torch import Tensor
 
 import toy
 from casefold.config.experiments import PatchSampler, VolumeData
-from casefold.core import DataError, Grid
-from casefold.data.patches import PatchDataset, cut, finish_volume, network_shape, pad, resample, unit_volume
+from casefold.core import DataError, Grid, pack_masks
+from casefold.data.patches import (
+    PatchDataset,
+    _as_numbers,
+    _from_numbers,
+    cut,
+    finish_volume,
+    network_shape,
+    pad,
+    resample,
+    unit_volume,
+)
 from casefold.store import Store
 
 SCAN = "case10_day3"  # 6 x 28 x 36; `left` on slices 1..3, `right` on 3..4
@@ -225,3 +235,15 @@ def test_resampled_scans_are_kept_as_far_as_the_budget_goes(toy_store: Store, mo
         for index in (0, 1, 0, 1):
             _ = items[0, index]
         assert resampled == wanted
+
+
+@pytest.mark.parametrize(("classes", "kind"), [(1, np.uint8), (16, np.uint16), (24, np.uint32), (64, np.uint64)])
+def test_masks_pass_through_augmentation_as_whole_numbers(classes: int, kind: type) -> None:
+    """24 classes a channel: float32 holds no more exactly."""
+    masks = np.random.default_rng(0).random((classes, 3, 4, 5)) < 0.5
+    masks[:, 0, 0, 0] = True
+    packed = pack_masks(masks)
+    assert packed.dtype == kind
+    numbers = _as_numbers(packed, classes)
+    assert numbers.dtype == np.float32 and numbers.shape == (-(-classes // 24), 3, 4, 5)
+    np.testing.assert_array_equal(_from_numbers(torch.from_numpy(numbers), classes), masks)

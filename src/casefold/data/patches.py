@@ -1,5 +1,6 @@
 """3D: scans on the network's grid, patches drawn from them, and maps brought back to the scan's own grid."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -16,12 +17,14 @@ from casefold.config.experiments import PatchSampler, VolumeData
 from casefold.core import DataError, Grid, Scan, mask_type
 from casefold.data.augment import augment_patch, patch_pipeline
 from casefold.data.cache import ArrayCache
+from casefold.data.memory import give_back_freed
 from casefold.data.normalize import normalizer
 from casefold.store import Store
 
 Shape = tuple[int, int, int]
 PIECE = 16  # slices resampled at a time
 BITS = 24  # of a whole number that float32 holds exactly
+LARGE_VOXELS = 1 << 20  # of a patch whose arrays are worth giving back
 
 
 def network_shape(grid: Grid, data: VolumeData) -> Shape:
@@ -107,6 +110,8 @@ class PatchDataset(Dataset[dict[str, Any]]):
         rng = np.random.default_rng([self.seed, epoch, index, 1])
         z, y, x = volume.masks.shape
         patch = self.data.patch or (z, y, x)
+        if math.prod(patch) >= LARGE_VOXELS:
+            give_back_freed()
         corner = self._corner(scan, volume.masks, patch, rng)
         piece = np.array(cut(volume.image, corner, patch))
         if not volume.is_unit:

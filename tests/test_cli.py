@@ -14,22 +14,6 @@ from casefold.config.paths import Paths
 from toy_members import seg3d
 
 VERBS = "init look check prepare folds fold train full runs augment oof tune submit score demo".split()
-    "init",
-    "look",
-    "check",
-    "prepare",
-    "folds",
-    "fold",
-    "train",
-    "full",
-    "runs",
-    "augment",
-    "oof",
-    "tune",
-    "submit",
-    "score",
-    "demo",
-]
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ import toy_nifti
 from casefold.cli import app
 from casefold.config.experiments import as_plain
 from casefold.core import DataError
-from casefold.pipeline import steps, submitting
+from casefold.pipeline import submitting, training
 from casefold.store import Store
 from casefold.train.loop import _told_plainly
 from casefold.train.state import State
@@ -256,10 +256,12 @@ def test_four_faults_of_a_config_are_told_at_once(half: Path, ended: Path, aside
     mend = aside(path, yaml.safe_dump(wrong).encode())
     assert refused("fold", "1", "solo", *ONE).splitlines() == [
         f"ConfigError: {path} has 4 fault(s):",
-        "  augment: allowed: none, light, medium, heavy; came 'wild'",
+        "  augment: allowed: none, light, medium, heavy, flips, zoom, distortion, degraded, scanner, nnunet, "
+        "resliced, upright, anatomical; came 'wild'",
         "  train.batch_sise: unknown word (did you mean 'batch_size'?)",
         "  data.overlap: Input should be less than 1; came 1.5",
-        "  losses.0.name: allowed: bce, ce, dice, focal, tversky (did you mean 'dice'?); came 'dyce'",
+        "  losses.0.name: allowed: bce, ce, mse, focal, border_ce, dice, iou, dice_fp, tversky, focal_tversky, lovasz, "
+        "generalized_dice, hausdorff_dt (did you mean 'dice'?); came 'dyce'",
     ]
     assert content(half, "store", "folds", "runs") == before
     mend()
@@ -298,7 +300,7 @@ def test_a_run_whose_first_weights_are_missing_stops_no_other(
     half: Path, ended: Path, monkeypatch: pytest.MonkeyPatch, jobs: str
 ) -> None:
     """With two jobs a thread stands for the processes: they would take seconds to start."""
-    monkeypatch.setattr(steps, "pool", lambda processes: ThreadPoolExecutor(1))
+    monkeypatch.setattr(training, "pool", lambda processes: ThreadPoolExecutor(1))
     flat = as_plain(seg25d(model={"pretrained": "first.safetensors"}, train={"batch_size": 32}))
     write_yaml(half, "seg25d/toy_2d", flat)
     both = ["seg25d/toy_2d", "seg3d/toy_3d"]
@@ -341,7 +343,7 @@ def test_a_process_that_was_killed_is_told_apart(whole: Path, monkeypatch: pytes
     def die(*given: Any) -> None:
         raise BrokenProcessPool("terminated abruptly")
 
-    for module, name in ((steps, "train"), (submitting, "_predict_share")):
+    for module, name in ((training, "train"), (submitting, "_predict_share")):
         monkeypatch.setattr(module, "pool", lambda processes: ThreadPoolExecutor(1))
         monkeypatch.setattr(module, name, die)
     shutil.rmtree(next((whole / ENSEMBLE / "submit").iterdir()))
@@ -395,7 +397,7 @@ def test_a_full_disk_at_a_checkpoint_costs_one_epoch(half: Path, ended: Path, mo
     )
     elsewhere = "move its root to another disk and set CASEFOLD_STORE, CASEFOLD_RUNS or CASEFOLD_DATA to where it is"
     assert f"{elsewhere}. {GOES_ON}" in said
-    files = ["config.yaml", "last.pt", "log.csv", "manifest.json", "timing.csv"]
+    files = ["before.pt", "config.yaml", "last.pt", "log.csv", "manifest.json", "timing.csv"]
     assert written(stamps, half) == {f"{MEMBER}/fold1/{name}" for name in files}
     first = (fold / "timing.csv").read_text()
     assert len(first.splitlines()) == 2
@@ -589,8 +591,8 @@ def test_a_damaged_checkpoint_says_what_to_remove(half: Path, ended: Path, text:
     fold.mkdir()
     (fold / "last.pt").write_bytes(text)
     said = refused("fold", "1", "solo", *ONE)
-    assert f"DataError: checkpoint {fold}/last.pt can't be read (" in said
-    assert "); remove it to begin that fold again\n" in said and "weights_only" not in said
+    assert f"DataError: no checkpoint in {fold} can be read (last.pt: " in said
+    assert "); remove them to begin that fold again\n" in said and "weights_only" not in said
     (fold / "last.pt").unlink()
     run("fold", "1", "solo", *ONE)
     assert trained(half) == trained(ended)

@@ -180,11 +180,9 @@ def _raise(failed: Failures, total: int) -> None:
     stopped = next((error for error in failed.values() if isinstance(error, StoppedError)), None)
     if stopped is not None:
         raise stopped
+    lines = "\n".join(f"  {title}: {type(error).__name__}: {error}" for title, error in failed.items())
     if any(isinstance(error, BrokenProcessPool) for error in failed.values()):
-        logger.error("a process was killed, most likely for want of memory: call again with fewer --jobs")
-    lines = "\n".join(
-        f"  {title}: {type(e).__name__}: {(str(e) or '-').splitlines()[0]}" for title, e in failed.items()
-    )
+        lines += "\na process was killed, most likely for want of memory: call again with fewer --jobs"
     raise CasefoldError(
         f"{len(failed)} of {total} runs failed; the rest is kept; the same command does only these:\n{lines}"
     ) from next(iter(failed.values()))

@@ -110,7 +110,6 @@ def train(job: Job) -> dict[str, Any]:
     fabric = make_fabric(job.config, job.device)
     manifest = {"state": "running", "inputs": job.inputs(store), "seed": job.config.train.seed, **surroundings()}
     if fabric.is_global_zero:
-        job.run.mkdir(parents=True, exist_ok=True)
         save(job.config, job.run / "config.yaml")
         write_json(job.run / "manifest.json", manifest)
     fabric.barrier()
@@ -178,6 +177,7 @@ def train(job: Job) -> dict[str, Any]:
     }
     if fabric.is_global_zero:
         write_json(job.run / "manifest.json", manifest)
+        (job.run / BEFORE).unlink(missing_ok=True)
     fabric.barrier()
     return manifest
 

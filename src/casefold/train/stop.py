@@ -1,6 +1,7 @@
 """SIGTERM and SIGINT while training: the step is finished, a checkpoint is written, and the process ends."""
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -27,8 +28,14 @@ class Stop:
 
 @contextmanager
 def noting_signals() -> Iterator[Stop]:
-    """While the block runs, SIGTERM and a first SIGINT are only noted; a second SIGINT interrupts as ever."""
+    """While the block runs, SIGTERM and a first SIGINT are only noted; a second SIGINT interrupts as ever.
+
+    Only a process's main thread is told of signals; elsewhere nothing changes.
+    """
     stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def note(number: int, frame: FrameType | None) -> None:

@@ -115,7 +115,7 @@ def watched(work: Callable[[], str]) -> None:
     own = peak.pop(os.getpid())
     print(
         f"{what}: {time.perf_counter() - start:.0f} s, RssAnon at most {own:.2f} GB in the main process, "
-        f"{max(peak.values(), default=0):.2f} GB in each of {len(peak)} others",
+        f"{max(peak.values(), default=0):.2f} GB in the largest other",
         flush=True,
     )
     if max(own, *peak.values()) > LIMIT_GB:
@@ -218,14 +218,17 @@ def compare_patches(store: Store, work: Path, patch: tuple[int, int, int], count
     def from_store(key: tuple[str, tuple[slice, ...]]) -> NDArray[Any]:
         return np.array(store.scan(key[0]).image[0][key[1]])
 
+    def voxels(file: str) -> NDArray[Any]:
+        return np.asarray(nib.load(work / file).dataobj)  # of an uncompressed file a map, of a compressed one an array
+
     def loaded(suffix: str) -> Read:
-        return lambda key: np.array(nib.load(work / f"{key[0]}.{suffix}").dataobj).transpose()[key[1]]
+        return lambda key: np.array(voxels(f"{key[0]}.{suffix}")).transpose()[key[1]]
 
     def mapped(key: tuple[str, tuple[slice, ...]]) -> NDArray[Any]:
-        return np.array(np.asarray(nib.load(work / f"{key[0]}.nii").dataobj).transpose()[key[1]])
+        return np.array(voxels(f"{key[0]}.nii").transpose()[key[1]])
 
     reads = {"store": from_store, ".nii.gz, loaded": loaded("nii.gz"), ".nii, loaded": loaded("nii"),
-             ".nii, opened and mapped by nibabel": mapped}  # fmt: skip
+             ".nii, mapped anew": mapped}  # fmt: skip
     if not all(np.array_equal(from_store(keys[0]), read(keys[0])) for read in reads.values()):
         raise DataError("the store and the NIfTI files differ")
     images = [store.root / "scans" / name / "image.npy" for name in names]

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -65,8 +65,14 @@ def _resampled(read: Callable[[slice], Tensor], have: Shape, want: Shape) -> Ten
     """What `read` gives of a range of z, resampled: in pieces where only y and x change, for then slices do not mix."""
     if have == want or have[0] != want[0]:
         return resample(read(slice(None)), want)
-    pieces = [slice(z, min(z + PIECE, want[0])) for z in range(0, want[0], PIECE)]
-    return torch.cat([resample(read(piece), (piece.stop - piece.start, *want[1:])) for piece in pieces], dim=1)
+    whole: Tensor | None = None
+    for start in range(0, want[0], PIECE):
+        piece = slice(start, min(start + PIECE, want[0]))
+        part = resample(read(piece), (piece.stop - start, *want[1:]))
+        whole = part.new_empty((len(part), *want)) if whole is None else whole
+        whole[:, piece] = part
+    give_back_freed()
+    return cast(Tensor, whole)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from casefold.config.experiments import PERCENTILES
+from casefold.config.inputs import PERCENTILES
 from casefold.core import DataError
 from casefold.intensity import scan_statistics
 

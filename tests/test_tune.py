@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from casefold.config.experiments import Tune
+from casefold.config.ensembles import Tune
 from casefold.core import DataError, Grid, Prediction, Scan, pack_masks
 from casefold.ensemble import Recipe, combine
 from casefold.tune import (

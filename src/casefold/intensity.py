@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from casefold.config.experiments import PERCENTILES
+from casefold.config.inputs import PERCENTILES
 from casefold.core import DataError
 
 TOP = 99.9  # the percentile of the foreground that is kept

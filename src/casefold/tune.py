@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from casefold.config.experiments import Tune
+from casefold.config.ensembles import Tune
 from casefold.core import DataError, Prediction, Scan
 from casefold.ensemble import Recipe, combine, gate_slices
 from casefold.metrics import nan_mean

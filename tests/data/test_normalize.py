@@ -5,7 +5,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from casefold.config.experiments import (
+from casefold.config.inputs import (
     ForegroundNormalize,
     MinmaxNormalize,
     NoNormalize,

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 import toy
-from casefold.config.experiments import PatchSampler, VolumeData
+from casefold.config.inputs import VolumeData
+from casefold.config.sampling import PatchSampler
 from casefold.core import DataError, Grid, pack_masks
 from casefold.data.patches import (
     PatchDataset,

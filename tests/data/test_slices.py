@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import toy
-from casefold.config.experiments import SliceData
+from casefold.config.inputs import SliceData
 from casefold.core import DataError, Grid, Scan
 from casefold.data.slices import SliceDataset, fit_planes, slice_input, slice_window, to_grid
 from casefold.intensity import scan_statistics

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from casefold.config.experiments import ArchName, Experiment, Seg3dModel
+from casefold.config.experiments import Experiment
+from casefold.config.networks import ArchName, Seg3dModel
 from casefold.core import ConfigError
 from casefold.models.build import (
     SMP_ARCHS,

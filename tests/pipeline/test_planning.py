@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from casefold.config.experiments import Ensemble
+from casefold.config.ensembles import Ensemble
 from casefold.config.paths import Paths
 from casefold.core import CasefoldError, ConfigError
 from casefold.folds import FoldTable

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from casefold.config.experiments import Ensemble, Experiment
+from casefold.config.ensembles import Ensemble
+from casefold.config.experiments import Experiment
 from casefold.config.paths import Paths
 from casefold.core import CasefoldError, ConfigError
 from casefold.files import read_json

@@ -2,165 +2,20 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from casefold.config.base import Strict
+from casefold.config.inputs import SliceData, VolumeData
 from casefold.config.losses import Bce, Dice, LossConfig, check_losses
+from casefold.config.networks import ClsModel, Seg2dModel, Seg3dModel
+from casefold.config.sampling import PatchSampler, SliceSampler
 from casefold.config.training import Train
-from casefold.core import Triple
 
 AugmentName = Literal[
     "none", "light", "medium", "heavy", "flips", "zoom", "distortion", "degraded", "scanner", "nnunet", "resliced",
     "upright", "anatomical",
 ]  # fmt: skip
-ArchName = Literal["unet", "unetplusplus", "upernet", "fpn", "manet", "linknet", "pspnet", "deeplabv3plus", "segformer"]
-NormName = Literal["instance", "batch"]
 Flip = Literal["x", "y", "z", "xy", "xz", "yz", "xyz"]
-
-
-PERCENTILES = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 98.0, 99.0, 99.5, 99.9, 100.0)
-
-
-def _stored(percentile: float) -> float:
-    if percentile not in PERCENTILES:
-        raise ValueError(f"the store keeps the percentiles {', '.join(f'{p:g}' for p in PERCENTILES)}")
-    return percentile
-
-
-Percentile = Annotated[float, AfterValidator(_stored)]
-
-
-class PercentileNormalize(Strict):
-    """Clip a scan to two of its own percentiles and scale to 0..1; the network sees -1..1."""
-
-    name: Literal["percentile"] = "percentile"
-    low: Percentile = 0.5
-    high: Percentile = 99.5
-
-
-class ZscoreNormalize(Strict):
-    """Mean 0 and standard deviation 1 by scan, applied after augmentation; clipped to the percentiles 0.1 and 99.9."""
-
-    name: Literal["zscore"]
-
-
-class MinmaxNormalize(Strict):
-    """A scan's lowest to its highest intensity; the network sees 0..1."""
-
-    name: Literal["minmax"]
-
-
-class ForegroundNormalize(Strict):
-    """Mean 0 and standard deviation 1 over the foreground, the voxels above the scan's lowest value.
-
-    Clipped at that value and at the foreground's percentile 99.9, so that the share of background does not count.
-    """
-
-    name: Literal["foreground"]
-
-
-class WindowNormalize(Strict):
-    """A window in the image's own units (HU for CT), the same for every scan; the network sees -1..1."""
-
-    name: Literal["window"]
-    centre: float
-    width: float = Field(gt=0)
-
-
-class NoNormalize(Strict):
-    """The network sees the raw numbers."""
-
-    name: Literal["none"]
-
-
-NormalizeConfig = Annotated[
-    PercentileNormalize | ZscoreNormalize | MinmaxNormalize | ForegroundNormalize | WindowNormalize | NoNormalize,
-    Field(discriminator="name"),
-]
-
-
-class SliceData(Strict):
-    """2.5D input: the slices at these offsets from the one in question, at one size; past the ends the end repeats."""
-
-    window: tuple[int, ...] = Field((-1, 0, 1), min_length=1)
-    plane: Literal["axial"] = "axial"
-    size: tuple[int, int] = Field((256, 256), description="height, width")
-    fit: Literal["resize", "pad"] = "resize"
-    normalize: NormalizeConfig = PercentileNormalize()
-
-
-class VolumeData(Strict):
-    """3D input: the scan resampled by `zoom` (or to `spacing_mm`), cut in patches of `patch` voxels, or whole."""
-
-    patch: tuple[int, int, int] | None = Field(None, description="z, y, x; null trains and predicts whole scans")
-    zoom: Triple | None = Field(None, description="z, y, x: size after over size before")
-    spacing_mm: Triple | None = Field(None, description="z, y, x: resample to this; refused where spacing is unknown")
-    overlap: float = Field(0.5, ge=0, lt=1, description="of neighbouring tiles in prediction")
-    normalize: NormalizeConfig = PercentileNormalize()
-
-    @model_validator(mode="after")
-    def _one_grid(self) -> "VolumeData":
-        if self.zoom is not None and self.spacing_mm is not None:
-            raise ValueError("zoom and spacing_mm both say how to resample; keep one")
-        return self
-
-
-class SliceSampler(Strict):
-    """Every non-empty slice once an epoch, and a share of the empty ones, drawn anew each epoch."""
-
-    name: Literal["slices"] = "slices"
-    empty_share: float = Field(1.0, ge=0, le=1)
-
-
-class PatchSampler(Strict):
-    """Patches from every scan each epoch; a share of them centred on a voxel of a class drawn first."""
-
-    name: Literal["patches"] = "patches"
-    per_scan: int = Field(1, ge=1)
-    positive_share: float = Field(0.5, ge=0, le=1)
-
-
-class ClsModel(Strict):
-    """A timm encoder with one output a class."""
-
-    encoder: str
-    pretrained: bool | str = Field(
-        True, description="true: ImageNet weights; false: none; text: a file below CASEFOLD_DATA"
-    )
-    dropout: float = Field(0.1, ge=0, lt=1)
-
-
-class Seg2dModel(Strict):
-    """An smp architecture over any of its encoders, timm's (`tu-`) included."""
-
-    arch: ArchName
-    encoder: str
-    pretrained: bool | str = True
-    activation: Literal["sigmoid", "softmax"] = "sigmoid"
-    presence_head: Literal["none", "any", "classes"] = Field(
-        "none", description="a classification head beside the maps"
-    )
-    dropout: float = Field(0.1, ge=0, lt=1, description="before the presence head")
-
-
-class Seg3dModel(Strict):
-    """MONAI's residual U-Net."""
-
-    arch: Literal["unet"] = "unet"
-    channels: tuple[int, ...] = Field((32, 64, 128, 256), min_length=2)
-    strides: tuple[int | tuple[int, int, int], ...] = (2, 2, 2)
-    res_units: int = Field(2, ge=0)
-    norm: NormName = "instance"
-    dropout: float = Field(0.0, ge=0, lt=1)
-    activation: Literal["sigmoid", "softmax"] = "sigmoid"
-
-    @model_validator(mode="after")
-    def _strides_fit(self) -> "Seg3dModel":
-        if len(self.strides) != len(self.channels) - 1:
-            raise ValueError(
-                f"{len(self.channels)} channels want {len(self.channels) - 1} strides, not {len(self.strides)}"
-            )
-        return self
 
 
 class Predict(Strict):
@@ -231,50 +86,6 @@ class Seg3d(Experiment):
 
 
 ExperimentConfig = Annotated[Cls | Seg25d | Seg3d, Field(discriminator="kind")]
-
-
-class Gate(Strict):
-    """Stage one: a class is kept on a slice only where this member's presence reaches a level."""
-
-    member: str
-    levels: tuple[int, ...] = Field(
-        (0, 13, 26, 51, 77, 102, 128, 153, 179, 204), description="tried by tune; 0 is no gate"
-    )
-
-
-class Tune(Strict):
-    """What tune searches on OOF, and for what."""
-
-    objective: Literal["dice_case", "dice_scan", "dice_slice"] = "dice_case"
-    weight_steps: int = Field(
-        5, ge=1, description="member weights are multiples of 1 / steps; 1 means equal weights only"
-    )
-    levels: tuple[int, ...] = Field(tuple(range(13, 250, 12)), description="mask levels tried, 1..255")
-    partition_folds: int = Field(5, ge=2, description="parts of the cross-fitting partition")
-    partition_seed: int = 77
-
-
-class Ensemble(Strict):
-    """A data set, the members on it, and what to search."""
-
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
-    dataset: str
-    members: tuple[str, ...] = Field(min_length=1, description="config files below configs/, without `.yaml`")
-    gate: Gate | None = None
-    tune: Tune = Tune()
-    min_voxels: int = Field(0, ge=0, description="3D components smaller than this are dropped, class by class")
-    models: Literal["folds", "full"] = Field(
-        "folds", description="what submits: the mean of the folds, or the full twin"
-    )
-
-    @model_validator(mode="after")
-    def _members_named_once(self) -> "Ensemble":
-        stems = [member.rsplit("/", 1)[-1] for member in self.members]
-        if len(set(stems)) != len(stems):
-            raise ValueError(f"members: a name stands twice in {stems}")
-        if self.gate is not None and self.gate.member not in stems:
-            raise ValueError(f"gate.member: {self.gate.member!r} is not among the members {stems}")
-        return self
 
 
 def as_plain(config: Strict) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from casefold.config.base import Dataset, Strict
 from casefold.config.datasets import DatasetConfig
-from casefold.config.experiments import Ensemble, Experiment, ExperimentConfig, as_plain
+from casefold.config.ensembles import Ensemble
+from casefold.config.experiments import Experiment, ExperimentConfig, as_plain
 from casefold.core import ConfigError, nearest_word
 from casefold.files import write_text
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from casefold.config.experiments import NormalizeConfig
+from casefold.config.inputs import NormalizeConfig
 from casefold.core import DataError, Scan
 
 Floats = NDArray[np.float32]

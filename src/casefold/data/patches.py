@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from casefold.config.experiments import PatchSampler, VolumeData
+from casefold.config.inputs import VolumeData
+from casefold.config.sampling import PatchSampler
 from casefold.core import DataError, Grid, Scan, mask_type
 from casefold.data.augment import augment_patch, patch_pipeline
 from casefold.data.cache import ArrayCache

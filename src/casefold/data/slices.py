@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from casefold.config.experiments import SliceData
+from casefold.config.inputs import SliceData
 from casefold.core import DataError, Scan, unpack_masks
 from casefold.data.augment import augment_slice, slice_pipeline
 from casefold.data.cache import ArrayCache

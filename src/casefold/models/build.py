@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from casefold.config.experiments import Cls, Experiment, Seg2dModel, Seg3d, Seg3dModel, Seg25d
+from casefold.config.experiments import Cls, Experiment, Seg3d, Seg25d
+from casefold.config.networks import Seg2dModel, Seg3dModel
 from casefold.core import ConfigError, nearest_word
 from casefold.models.pretrained import load_pretrained
 

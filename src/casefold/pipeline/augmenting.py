@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from casefold.config.experiments import SliceData, VolumeData
+from casefold.config.inputs import SliceData, VolumeData
 from casefold.core import Scan
 from casefold.data.augment import augment_patch, augment_slice, patch_pipeline, slice_pipeline
 from casefold.data.patches import network_shape, resample, unit_volume

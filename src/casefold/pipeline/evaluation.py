@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from casefold.config.experiments import Tune, as_plain
+from casefold.config.ensembles import Tune
+from casefold.config.experiments import as_plain
 from casefold.core import HALF, Prediction, Scan
 from casefold.ensemble import Recipe, load_recipe, save_recipe, to_masks
 from casefold.files import hash_file, hash_value, write_text, writing

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from casefold.config.base import Dataset, GroupFolds
-from casefold.config.experiments import Ensemble, Experiment
+from casefold.config.ensembles import Ensemble
+from casefold.config.experiments import Experiment
 from casefold.config.load import load_dataset, load_ensemble, load_experiment
 from casefold.config.paths import Paths
 from casefold.core import ConfigError, nearest_word

@@ -1,0 +1,94 @@
+"""Schema of what a network reads: normalisation, slices in a window, patches of a scan."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from casefold.config.base import Strict
+from casefold.core import Triple
+
+PERCENTILES = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 98.0, 99.0, 99.5, 99.9, 100.0)
+
+
+def _stored(percentile: float) -> float:
+    if percentile not in PERCENTILES:
+        raise ValueError(f"the store keeps the percentiles {', '.join(f'{p:g}' for p in PERCENTILES)}")
+    return percentile
+
+
+Percentile = Annotated[float, AfterValidator(_stored)]
+
+
+class PercentileNormalize(Strict):
+    """Clip a scan to two of its own percentiles and scale to 0..1; the network sees -1..1."""
+
+    name: Literal["percentile"] = "percentile"
+    low: Percentile = 0.5
+    high: Percentile = 99.5
+
+
+class ZscoreNormalize(Strict):
+    """Mean 0 and standard deviation 1 by scan, applied after augmentation; clipped to the percentiles 0.1 and 99.9."""
+
+    name: Literal["zscore"]
+
+
+class MinmaxNormalize(Strict):
+    """A scan's lowest to its highest intensity; the network sees 0..1."""
+
+    name: Literal["minmax"]
+
+
+class ForegroundNormalize(Strict):
+    """Mean 0 and standard deviation 1 over the foreground, the voxels above the scan's lowest value.
+
+    Clipped at that value and at the foreground's percentile 99.9, so that the share of background does not count.
+    """
+
+    name: Literal["foreground"]
+
+
+class WindowNormalize(Strict):
+    """A window in the image's own units (HU for CT), the same for every scan; the network sees -1..1."""
+
+    name: Literal["window"]
+    centre: float
+    width: float = Field(gt=0)
+
+
+class NoNormalize(Strict):
+    """The network sees the raw numbers."""
+
+    name: Literal["none"]
+
+
+NormalizeConfig = Annotated[
+    PercentileNormalize | ZscoreNormalize | MinmaxNormalize | ForegroundNormalize | WindowNormalize | NoNormalize,
+    Field(discriminator="name"),
+]
+
+
+class SliceData(Strict):
+    """2.5D input: the slices at these offsets from the one in question, at one size; past the ends the end repeats."""
+
+    window: tuple[int, ...] = Field((-1, 0, 1), min_length=1)
+    plane: Literal["axial"] = "axial"
+    size: tuple[int, int] = Field((256, 256), description="height, width")
+    fit: Literal["resize", "pad"] = "resize"
+    normalize: NormalizeConfig = PercentileNormalize()
+
+
+class VolumeData(Strict):
+    """3D input: the scan resampled by `zoom` (or to `spacing_mm`), cut in patches of `patch` voxels, or whole."""
+
+    patch: tuple[int, int, int] | None = Field(None, description="z, y, x; null trains and predicts whole scans")
+    zoom: Triple | None = Field(None, description="z, y, x: size after over size before")
+    spacing_mm: Triple | None = Field(None, description="z, y, x: resample to this; refused where spacing is unknown")
+    overlap: float = Field(0.5, ge=0, lt=1, description="of neighbouring tiles in prediction")
+    normalize: NormalizeConfig = PercentileNormalize()
+
+    @model_validator(mode="after")
+    def _one_grid(self) -> "VolumeData":
+        if self.zoom is not None and self.spacing_mm is not None:
+            raise ValueError("zoom and spacing_mm both say how to resample; keep one")
+        return self

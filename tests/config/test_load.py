@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from casefold import losses
-from casefold.config import datasets, experiments
+from casefold.config import datasets, experiments, networks
 from casefold.config.base import Strict
 from casefold.config.load import (
     differing_fields,
@@ -281,6 +281,6 @@ def test_the_words_of_the_schema_are_those_of_the_tables() -> None:
     terms = get_args(get_args(LossConfig)[0])
     assert {word for term in terms for word in get_args(term.model_fields["name"].annotation)} == set(losses.TERMS)
     assert set(get_args(experiments.AugmentName)) == set(SLICE_PIPELINES) == set(PATCH_PIPELINES)
-    assert set(get_args(experiments.ArchName)) == set(SMP_ARCHS)
+    assert set(get_args(networks.ArchName)) == set(SMP_ARCHS)
     formats = get_args(get_args(datasets.DatasetConfig)[0])
     assert {word for kind in formats for word in get_args(kind.model_fields["reader"].annotation)} == set(READERS)

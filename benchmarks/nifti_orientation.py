@@ -15,10 +15,10 @@ import pandas as pd
 
 from casefold.config.paths import Paths
 from casefold.core import DataError
-from casefold.ensemble import load_recipe
-from casefold.pipeline.evaluation import recipe_path
 from casefold.pipeline.project import open_project
 from casefold.pipeline.submitting import score_step, submit_step
+from casefold.pipeline.tuning import recipe_path
+from casefold.recipe import load_recipe
 
 FLIPPED = np.array([[1, -1], [0, -1], [2, 1]])  # first axis to the second, reversed; second to the first, reversed
 

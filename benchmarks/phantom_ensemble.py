@@ -12,7 +12,7 @@ import pandas as pd
 
 from casefold.config.paths import Paths
 from casefold.files import read_json
-from casefold.pipeline.evaluation import tune_step
+from casefold.pipeline.tuning import tune_step
 from casefold.pipeline.project import Project, open_project
 
 

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 from casefold.config.load import load_dataset
-from casefold.ensemble import load_recipe
 from casefold.infer import infer, load_ensemble_models
 from casefold.readers.table import csv_form, find, load
+from casefold.recipe import load_recipe
 from casefold.submission import rows, write_csv
 
 

@@ -43,3 +43,8 @@ def test_drop_small_leaves_its_input_alone() -> None:
 def test_drop_small_refuses_what_is_no_mask() -> None:
     with pytest.raises(DataError, match=r"wants bool masks \(class, z, y, x\), not uint8 of shape \(1, 2, 2\)"):
         drop_small(np.ones((1, 2, 2), np.uint8), 2)  # type: ignore[arg-type]
+
+
+def test_drop_small_takes_a_scan_one_voxel_wide() -> None:
+    masks = np.array([True, False, True]).reshape(1, 3, 1, 1)  # given as bool, these make cc3d 4.1 fail
+    assert not drop_small(masks, 2).any()

@@ -109,6 +109,8 @@ def test_decode_undoes_encode(seed: int) -> None:
         ("1 1 12 2", "RLE: the run 12 2 goes past the end of a mask of 3 x 4 (height x width) = 12 pixels"),
         ("13 1", "RLE: the run 13 1 goes past the end of a mask of 3 x 4 (height x width) = 12 pixels"),
         ("3 9223372036854775807", "RLE: the run 3 9223372036854775807 goes past the end of a mask of 3 x 4"),
+        ("3 18446744073709551619", "RLE: wanted integers, but '3 18446744073709551619' has other words"),  # 2^64 + 3
+        ("3+1 4", "RLE: wanted integers, but '3+1 4' has other words"),
     ],
 )
 def test_what_is_wrong_is_named(text: str, message: str) -> None:

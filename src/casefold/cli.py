@@ -203,14 +203,14 @@ def oof(name: Name, only: Folds = None, jobs: Jobs = None, device: Device = "aut
 def tune(name: Name, only: Folds = None, jobs: Jobs = None, device: Device = "auto") -> None:
     """Search weights, gate and levels on OOF; prints tuned and cross-fitted scores. Example: casefold tune lgg"""
     with _explained():
-        from casefold.pipeline.evaluation import recipe_path, tune_step
+        from casefold.pipeline.tuning import recipe_path, tune_step
 
         project = _open(name, jobs, device)
         recipe, scores = tune_step(project, only)
         _show(scores)
-        typer.echo(
-            f"weights {recipe.weights}, levels {recipe.levels}, gate {recipe.gate_levels} -> {recipe_path(project)}"
-        )
+        for number, rung in enumerate(recipe.rungs):
+            typer.echo(f"rung {number}: {rung.words()}")
+        typer.echo(str(recipe_path(project)))
 
 
 @app.command()

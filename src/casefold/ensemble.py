@@ -1,123 +1,92 @@
-"""Recipe, and what it does: weighted mean of maps, gate, levels, masks; the same numbers in tune and submission."""
+"""What a rung of a recipe makes of its members' predictions; the same numbers in tune, submission and notebook."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+import math
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
+from scipy.special import expit
 
-from casefold.config.load import read_yaml
-from casefold.core import ConfigError, DataError, Prediction
-from casefold.files import write_text
-from casefold.postprocess import drop_small
+from casefold.core import HALF, DataError, Prediction, Triple
+from casefold.postprocess import apply, hysteresis
+from casefold.recipe import Rung
+
+Bytes = NDArray[np.uint8]
+BLOCK = 1 << 17  # voxels combined at a time, so that their sums stay in the processor's cache
+_STEPS = np.arange(256) + 0.5
+LOGITS = np.log(_STEPS) - np.log(256 - _STEPS)  # of (q + 0.5) / 256; a difference, so that q and 255 - q mirror exactly
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """The tuned numbers of an ensemble.
+def combine_class(q: Sequence[Bytes], weights: Sequence[int], average: str) -> Bytes:
+    """The weighted mean of several members' q of one class, uint8 of their shape, as a new array.
 
-    weights: by segmenter. levels: by class, 1..255. gate: the classifying member, or None; gate_levels: by class, a
-    slice is let through where presence >= level (0 lets all through). min_voxels: 3D components below it are dropped.
-    models: `folds` or `full`. folds: those it was tuned on, whose models submit together.
+    q: a member each, equal in shape. weights: whole numbers, not all 0; only their ratio counts. probabilities: what
+    rint(sum k q / sum k) is in float64. logits: the mean of the logits of (q + 0.5) / 256 in float64, in the order
+    given, back as rint(256 p - 0.5), so that equal q give q.
     """
-
-    name: str
-    dataset: str
-    classes: tuple[str, ...]
-    weights: dict[str, float]
-    levels: dict[str, int]
-    gate: str | None = None
-    gate_levels: dict[str, int] | None = None
-    min_voxels: int = 0
-    models: str = "folds"
-    folds: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        if not self.weights or min(self.weights.values()) < 0 or sum(self.weights.values()) <= 0:
-            raise DataError(f"recipe {self.name}: weights should be 0 or more, and not all 0, but are {self.weights}")
-        for what, levels, lowest in (("levels", self.levels, 1), ("gate_levels", self.gate_levels or {}, 0)):
-            if levels and (set(levels) != set(self.classes) or not all(lowest <= q <= 255 for q in levels.values())):
-                raise DataError(
-                    f"recipe {self.name}: {what} should be {lowest}..255 for each of {self.classes}: {levels}"
-                )
-        if (self.gate is None) != (self.gate_levels is None):
-            raise DataError(f"recipe {self.name}: gate and gate_levels go together")
-
-    @property
-    def members(self) -> list[str]:
-        """Every member the recipe reads, in order of their names; a weight of 0 needs no prediction."""
-        return sorted(
-            {*(name for name, weight in self.weights.items() if weight > 0), *([self.gate] if self.gate else [])}
-        )
+    if average not in AVERAGES:
+        raise DataError(f"there is no mean of {average!r}; there is that of {', '.join(AVERAGES)}")
+    if len(q) != len(weights) or min(weights, default=-1) < 0 or not any(weights):
+        raise DataError(f"{len(q)} members with the weights {list(weights)}; wanted 0 or more for each, not all 0")
+    if len({part.shape for part in q}) > 1:
+        raise DataError(f"members of one mean should be equal in shape, but are {[part.shape for part in q]}")
+    divisor = math.gcd(*weights)
+    used = [(part, weight // divisor) for part, weight in zip(q, weights, strict=True) if weight > 0]
+    if len(used) == 1:
+        return used[0][0].copy()
+    flat, whole = [part.reshape(-1) for part, _ in used], [weight for _, weight in used]
+    mean = np.empty(flat[0].size, np.uint8)
+    for start in range(0, mean.size, BLOCK):
+        block = slice(start, start + BLOCK)
+        mean[block] = AVERAGES[average]([part[block] for part in flat], whole)
+    return mean.reshape(q[0].shape)
 
 
-def save_recipe(recipe: Recipe, scores: Mapping[str, Any], path: Path) -> None:
-    """Write a recipe as YAML, with the scores it was tuned to beside it."""
-    plain = asdict(recipe) | {"classes": list(recipe.classes), "folds": list(recipe.folds)}
-    content = {"schema": 1, **plain, "scores": dict(scores)}
-    write_text(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+def combine(predictions: Mapping[str, Prediction], rung: Rung, classes: Sequence[str]) -> Bytes:
+    """The combined maps (class, z, y, x): each class's weighted mean in the order of member names.
 
-
-def load_recipe(path: Path) -> Recipe:
-    """Read a recipe; raises DataError where it is missing, damaged or of another schema."""
-    if not path.is_file():
-        raise DataError(f"no recipe {path}; run `tune` first")
-    try:
-        content = read_yaml(path)
-        if content.pop("schema", None) != 1:
-            raise DataError(f"{path} is of another schema; run `tune` again")
-        content.pop("scores", None)
-        return Recipe(**(content | {"classes": tuple(content["classes"]), "folds": tuple(content["folds"])}))
-    except (ConfigError, KeyError, TypeError) as e:
-        raise DataError(f"{path} is no recipe ({type(e).__name__}: {e}); remove it and run `tune` again") from e
-
-
-def combine(maps: Mapping[str, NDArray[np.uint8]], weights: Mapping[str, float]) -> NDArray[np.uint8]:
-    """The float64 weighted mean of maps (class, z, y, x) in the order of member names, rounded to uint8 again.
-
-    Members of weight 0 are not read. Raises DataError naming a member whose maps are missing.
+    Raises DataError for a member with a weight above 0 that predicts no maps.
     """
-    total: NDArray[np.float64] | None = None
-    for name in sorted(name for name, weight in weights.items() if weight > 0):
-        if name not in maps:
-            raise DataError(f"the recipe weighs {name}, but there are maps of {sorted(maps)} only")
-        part = maps[name] * np.float64(weights[name])
-        total = part if total is None else total + part
-    if total is None:
-        raise DataError("no member has a weight above 0")
-    return np.rint(total / sum(weights[name] for name in sorted(weights))).astype(np.uint8)
+    names = sorted(rung.weights)
+    maps = []
+    for index, name in enumerate(classes):
+        used = [member for member in names if rung.weights[member][name] > 0]
+        q = [_maps(predictions[member])[index] for member in used]
+        maps.append(combine_class(q, [rung.weights[member][name] for member in used], rung.average))
+    return np.stack(maps)
 
 
-def gate_slices(presence: NDArray[np.uint8], levels: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which slices pass, bool (class, z), from presence (class, z) and a level a class."""
-    return presence >= levels[:, None]
+def gate_signal(predictions: Mapping[str, Prediction], members: Sequence[str], source: str) -> NDArray[np.int64]:
+    """What a gate's levels are compared with, (class, z): of the members' equal-weight mean, its presence 0..255 or the
+    number of its pixels of HALF or more.
 
-
-def to_masks(predictions: Mapping[str, Prediction], recipe: Recipe) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
-    """Masks bool (class, z, y, x) of one scan, and the combined maps behind them. Order: gate, levels, components.
-
-    predictions: by member, all of the recipe's. Raises DataError where one is missing or names other classes.
+    Raises DataError for a member that predicts no presence, or no maps.
     """
-    for name in recipe.members:
-        if name not in predictions:
-            raise DataError(f"recipe {recipe.name} wants {name}, but there are predictions of {sorted(predictions)}")
-        if predictions[name].classes != recipe.classes:
-            raise DataError(f"{name} predicts {predictions[name].classes}, the recipe is for {recipe.classes}")
-    maps = combine({name: p.maps for name, p in predictions.items() if p.maps is not None}, recipe.weights)
-    levels = np.array([recipe.levels[name] for name in recipe.classes])
-    masks = maps >= levels[:, None, None, None]
-    if recipe.gate is not None and recipe.gate_levels is not None:
-        presence = predictions[recipe.gate].presence
-        if presence is None:
-            raise DataError(
-                f"the gate {recipe.gate} predicts no presence; take a `cls` member or one with a presence head"
-            )
-        passed = gate_slices(presence, np.array([recipe.gate_levels[name] for name in recipe.classes]))
-        masks &= passed[:, :, None, None]
-    return drop_small(masks, recipe.min_voxels) if recipe.min_voxels else masks, maps
+    if source not in SIGNALS:
+        raise DataError(f"there is no gate by {source!r}; there is one by {', '.join(SIGNALS)}")
+    return SIGNALS[source]([predictions[member] for member in members])
+
+
+def to_masks(
+    predictions: Mapping[str, Prediction], rung: Rung, classes: Sequence[str], spacing_mm: Triple | None = None
+) -> tuple[NDArray[np.bool_], Bytes]:
+    """Masks bool (class, z, y, x) of one scan, and the combined maps behind them.
+
+    Order: gate, levels and peaks, post-processing. predictions: by member, all that the rung reads. spacing_mm: of
+    (z, y, x), for steps in mm. Raises DataError where a member is missing, is of another scan, or names other classes.
+    """
+    _check(predictions, rung, classes)
+    maps = combine(predictions, rung, classes)
+    passed = None
+    if rung.gate is not None and any(rung.gate.levels.values()):
+        signal = gate_signal(predictions, rung.gate.members, rung.gate.source)
+        passed = signal >= np.array([rung.gate.levels[name] for name in classes])[:, None]
+    levels = [rung.levels[name] for name in classes]
+    masks = hysteresis(maps, levels, [rung.peaks[name] for name in classes], passed)
+    if rung.post:
+        presence = {name: _presence(predictions[name], "truncation by") for name in rung.truncating}
+        masks = apply(masks, rung.post, classes, spacing_mm=spacing_mm, presence=presence, maps=maps, levels=levels)
+    return masks, maps
 
 
 def label_map(
@@ -144,3 +113,79 @@ def label_map(
         margin[~allowed] = -1
     best = np.asarray(values, np.uint8)[margin.argmax(0)]
     return np.where(margin.max(0) >= 0, best, np.uint8(0))
+
+
+def _check(predictions: Mapping[str, Prediction], rung: Rung, classes: Sequence[str]) -> None:
+    if set(classes) != set(rung.levels):
+        raise DataError(f"the rung is for {sorted(rung.levels)}, but wanted are {list(classes)}")
+    names = rung.members
+    for name in names:
+        if name not in predictions:
+            raise DataError(f"the recipe wants {name}, but there are predictions of {sorted(predictions)}")
+        own, first = predictions[name], predictions[names[0]]
+        if own.classes != tuple(classes):
+            raise DataError(f"{name} predicts {own.classes}, the recipe is for {tuple(classes)}")
+        if (own.scan, own.shape) != (first.scan, first.shape):
+            raise DataError(
+                f"{name} predicts {own.scan} on a grid of {own.shape}, but {names[0]} {first.scan} on {first.shape}"
+            )
+
+
+def _maps(prediction: Prediction) -> Bytes:
+    if prediction.maps is None:
+        raise DataError(f"{prediction.member} predicts no maps; weights and gates by pixels want a segmenter")
+    return prediction.maps
+
+
+def _presence(prediction: Prediction, role: str) -> Bytes:
+    if prediction.presence is None:
+        raise DataError(
+            f"the {role} {prediction.member} predicts no presence; take a `cls` member or one with a presence head"
+        )
+    return prediction.presence
+
+
+def _mean_of_probabilities(q: Sequence[Bytes], weights: Sequence[int]) -> NDArray[np.unsignedinteger]:
+    """In whole numbers, exactly; a half goes to the even neighbour, as rint does."""
+    whole = sum(weights)
+    kind = np.min_scalar_type(256 * whole).type
+    total: NDArray[np.unsignedinteger] = np.zeros(q[0].shape, kind)
+    for part, weight in zip(q, weights, strict=True):
+        total += part * kind(weight)
+    if whole % 2:
+        total += kind(whole // 2)
+    else:  # a remainder of whole / 2 is a half: it carries where the quotient is odd
+        total += ((total // kind(whole)) & kind(1)) + kind(whole // 2 - 1)
+    total //= kind(whole)
+    return total
+
+
+def _mean_of_logits(q: Sequence[Bytes], weights: Sequence[int]) -> Bytes:
+    mean = np.zeros(q[0].shape, np.uint8)
+    at = np.flatnonzero(np.bitwise_or.reduce(q))  # most voxels are 0 for every member, and stay so
+    total = np.zeros(at.shape)
+    for part, weight in zip(q, weights, strict=True):
+        total += (weight * LOGITS)[part[at]]
+    mean[at] = np.rint(256 * expit(total / sum(weights)) - 0.5)
+    return mean
+
+
+def _mean_presence(predictions: Sequence[Prediction]) -> NDArray[np.int64]:
+    mean = combine_class([_presence(p, "gate") for p in predictions], [1] * len(predictions), "probabilities")
+    return mean.astype(np.int64)
+
+
+def _pixels(predictions: Sequence[Prediction]) -> NDArray[np.int64]:
+    mean = combine_class([_maps(p) for p in predictions], [1] * len(predictions), "probabilities")
+    counts: NDArray[np.int64] = (mean >= HALF).sum(axis=(2, 3), dtype=np.int64)
+    return counts
+
+
+AVERAGES: dict[str, Callable[[Sequence[Bytes], Sequence[int]], NDArray[np.unsignedinteger]]] = {
+    "probabilities": _mean_of_probabilities,
+    "logits": _mean_of_logits,
+}
+SIGNALS: dict[str, Callable[[Sequence[Prediction]], NDArray[np.int64]]] = {
+    "presence": _mean_presence,
+    "pixels": _pixels,
+}

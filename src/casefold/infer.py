@@ -1,43 +1,88 @@
 """Scan + recipe + members -> masks: the one path of submit, notebook and bundle."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from casefold.core import DataError, Masks, Scan
-from casefold.ensemble import Recipe, label_map, to_masks
+from casefold.core import DataError, Masks, Prediction, Scan
+from casefold.ensemble import label_map, to_masks
 from casefold.intensity import scan_statistics
 from casefold.models.precision import pick_device
+from casefold.oof.external import Outside, predict_outside
 from casefold.predict import Member, load_member, predict
+from casefold.recipe import Recipe, Rung
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """An ensemble ready to predict."""
+    """An ensemble ready to predict. outside: the members whose maps were made elsewhere."""
 
     recipe: Recipe
     members: dict[str, Member]
     device: torch.device
+    outside: Mapping[str, Outside] = field(default_factory=dict)
 
 
-def load_ensemble_models(recipe: Recipe, runs: Mapping[str, Sequence[Path]], device: str = "auto") -> Loaded:
-    """Load every member that the recipe reads; runs: by member, the folders of its folds (or of its full fit)."""
-    target = pick_device(device)
-    missing = [name for name in recipe.members if not runs.get(name)]
+def load_ensemble_models(
+    recipe: Recipe,
+    runs: Mapping[str, Sequence[Path]],
+    device: str = "auto",
+    rung: int = 0,
+    outside: Mapping[str, Outside] | None = None,
+) -> Loaded:
+    """Load every member that this rung or a cheaper one reads, so that a clock can step down.
+
+    runs: by member, the folders of its folds (or of its full fit). outside: the members made elsewhere, without runs.
+    """
+    target, outside = pick_device(device), outside or {}
+    names = [name for name in recipe.members_from(rung) if name not in outside]
+    missing = [name for name in names if not runs.get(name)]
     if missing:
         raise DataError(f"recipe {recipe.name}: no trained folds are given for {missing}")
-    members = {name: load_member(runs[name], target) for name in recipe.members}
-    return Loaded(recipe, members, target)
+    return Loaded(recipe, {name: load_member(runs[name], target) for name in names}, target, outside)
 
 
-def infer(loaded: Loaded, scan: Scan, exclusive: bool = False) -> Masks:
-    """The masks of one scan, whole; exclusive: also a label map (z, y, x) where each voxel has one class at most."""
+def infer(loaded: Loaded, scan: Scan, exclusive: bool = False, rung: int = 0) -> Masks:
+    """The masks of one scan, whole, by a rung; exclusive: also a label map (z, y, x) of one class at most a voxel."""
+    recipe, chosen = loaded.recipe, loaded.recipe.rung(rung)
+    absent = [name for name in chosen.members if name not in loaded.members and name not in loaded.outside]
+    if absent:
+        raise DataError(
+            f"rung {rung} of recipe {recipe.name} reads {absent}, but only {sorted(loaded.members)} are loaded"
+        )
     if not scan.statistics:
         scan = replace(scan, statistics=scan_statistics(scan.image))
-    predictions = {name: predict(member, scan, loaded.device) for name, member in loaded.members.items()}
-    masks, maps = to_masks(predictions, loaded.recipe)
-    levels = [loaded.recipe.levels[name] for name in loaded.recipe.classes]
-    labels = label_map(maps, levels, allowed=masks) if exclusive else None
-    return Masks(scan.case, scan.name, loaded.recipe.classes, scan.slice_names, masks, labels)
+    chosen, predictions = _predictions(loaded, chosen, scan)
+    masks, maps = to_masks(predictions, chosen, recipe.classes, scan.grid.spacing_mm)
+    labels = None
+    if exclusive:
+        levels = np.array([chosen.levels[name] for name in recipe.classes], np.uint8)
+        # what post-processing has filled in lies below the level; there a class stands at its level
+        filled = np.where(masks, np.maximum(maps, levels[:, None, None, None]), maps)
+        labels = label_map(filled, levels.tolist(), allowed=masks)
+    return Masks(scan.case, scan.name, recipe.classes, scan.slice_names, masks, labels)
+
+
+def _predictions(loaded: Loaded, rung: Rung, scan: Scan) -> tuple[Rung, dict[str, Prediction]]:
+    """What each member says of a scan, and the rung without those that say nothing."""
+    given = {name: predict_outside(loaded.outside[name], scan) for name in rung.members if name in loaded.outside}
+    silent = [name for name, said in given.items() if said is None]
+    if silent:
+        rung = _without(rung, silent, scan.name)
+    own = {name: predict(loaded.members[name], scan, loaded.device) for name in rung.members if name in loaded.members}
+    return rung, own | {name: said for name, said in given.items() if said is not None}
+
+
+def _without(rung: Rung, silent: Sequence[str], scan: str) -> Rung:
+    """A rung in which the other members share the weight of some; raises DataError where they leave nobody."""
+    weights = {name: own for name, own in rung.weights.items() if name not in silent}
+    try:
+        if rung.gate is not None and any(rung.gate.levels.values()):
+            members = tuple(name for name in rung.gate.members if name not in silent)
+            rung = replace(rung, gate=replace(rung.gate, members=members))
+        return replace(rung, weights=weights)
+    except DataError as e:
+        raise DataError(f"scan {scan}: {silent} have no maps of it, and without them there is no ensemble: {e}") from e

@@ -20,11 +20,19 @@ def encode(mask: NDArray[Any], *, order: Order = "row", base: Base = 1, starts: 
     """The runs of a mask (height, width) as text, in order, as few as can be; an empty mask gives an empty text."""
     if mask.ndim != 2:
         raise DataError(f"RLE is of one slice, (height, width); this mask has shape {mask.shape}")
-    flat = mask.astype(np.bool_).ravel(_NUMPY_ORDER[order])
-    edges = np.flatnonzero(np.diff(flat, prepend=False, append=False)).reshape(-1, 2)
-    before = np.concatenate([[0], edges[:-1, 1]]) if starts == "relative" and len(edges) else 0
-    runs = np.stack([edges[:, 0] - before + base, edges[:, 1] - edges[:, 0]], axis=1)
-    return " ".join(map(str, runs.ravel().tolist()))
+    flat = (mask if order == "row" else mask.T).astype(np.bool_, order="C", copy=False).tobytes()
+    find = flat.find  # by memchr, which is faster than comparing all neighbours
+    numbers: list[int] = []
+    origin: int = -base
+    start = find(1)
+    while start >= 0:
+        end = find(0, start)
+        end = end if end >= 0 else len(flat)
+        numbers += (start - origin, end - start)
+        if starts == "relative":
+            origin = end - base
+        start = find(1, end)
+    return " ".join(["%d %d"] * (len(numbers) // 2)) % tuple(numbers)
 
 
 def decode(
@@ -34,19 +42,13 @@ def decode(
 
     Runs must be sorted and must not overlap, but may touch. Raises DataError naming what is wrong.
     """
-    first, lengths = _runs(rle, base, starts)
     size = shape[0] * shape[1]
-    past = np.flatnonzero(lengths > size - first)  # not first + lengths, which a huge length takes round the corner
-    if past.size:
-        raise DataError(
-            f"RLE: the run {first[past[0]] + base} {lengths[past[0]]} goes past the end of a mask of "
-            f"{shape[0]} x {shape[1]} (height x width) = {size} pixels"
-        )
-    change = np.zeros(size + 1, np.int8)
-    change[first] += 1
-    change[first + lengths] -= 1
-    flat = np.cumsum(change[:-1], dtype=np.int8).astype(np.bool_)
-    return flat.reshape(shape, order=_NUMPY_ORDER[order])
+    stripes = _plain_stripes(rle, size, base, starts)
+    if stripes is None:
+        stripes = _stripes(rle, shape, base, starts)
+    inside = np.zeros(len(stripes), np.bool_)
+    inside[1::2] = True
+    return inside.repeat(stripes).reshape(shape, order=_NUMPY_ORDER[order])
 
 
 def check(
@@ -61,8 +63,41 @@ def check(
         )
 
 
+def _plain_stripes(rle: str, size: int, base: Base, starts: Starts) -> NDArray[np.int64] | None:
+    """Lengths of background, run, background ... background, read at once; None where the text wants a closer look."""
+    if not rle.isascii() or rle.encode().translate(None, b"0123456789 "):
+        return None
+    numbers = np.fromstring(rle, np.int64, sep=" ")  # a number too large for the type becomes the largest
+    if not len(numbers) or len(numbers) % 2:
+        return None
+    stripes = np.empty(len(numbers) + 1, np.int64)
+    stripes[:-1], stripes[-1] = numbers, size + base
+    if starts == "absolute":
+        stripes[0] -= base
+        stripes[2::2] -= numbers[::2] + numbers[1::2]
+    else:
+        stripes[::2] -= base
+        stripes[-1:] -= stripes[:-1].sum(keepdims=True)
+    # as unsigned numbers, those below 0 are too large as well; where none is, no sum went round the corner
+    return stripes if stripes.view(np.uint64).max() <= size and numbers[1::2].all() else None
+
+
+def _stripes(rle: str, shape: tuple[int, int], base: Base, starts: Starts) -> NDArray[np.int64]:
+    """What `_plain_stripes` gives, or the DataError that says why there are none."""
+    first, lengths = _runs(rle, base, starts)
+    size = shape[0] * shape[1]
+    past = np.flatnonzero(lengths > size - first)  # not first + lengths, which a huge length takes round the corner
+    if past.size:
+        raise DataError(
+            f"RLE: the run {first[past[0]] + base} {lengths[past[0]]} goes past the end of a mask of "
+            f"{shape[0]} x {shape[1]} (height x width) = {size} pixels"
+        )
+    edges = np.stack([first, first + lengths], axis=1)
+    return np.diff(edges.ravel(), prepend=0, append=size)
+
+
 def _runs(rle: str, base: Base, starts: Starts) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Starts (absolute, from 0) and lengths, checked in themselves."""
+    """Starts (absolute, from 0) and lengths, word by word, checked in themselves."""
     words = rle.split()
     if len(words) % 2:
         raise DataError(f"RLE: wanted pairs of start and length, but {_shorten(rle)} has {len(words)} entries")

@@ -211,8 +211,8 @@ def test_an_ensemble_names_its_members_once_and_its_gate_among_them(tmp_path: Pa
     path.write_text("name: e\ndataset: d\nmembers: [x/m, y/m]\n")
     with pytest.raises(ConfigError, match=r"members: a name stands twice in \['m', 'm'\]"):
         load_ensemble(tmp_path, "e")
-    path.write_text("name: e\ndataset: d\nmembers: [x/m]\ngate: {member: n}\n")
-    with pytest.raises(ConfigError, match=r"gate\.member: 'n' is not among the members \['m'\]"):
+    path.write_text("name: e\ndataset: d\nmembers: [x/m]\ngate: {members: [n]}\n")
+    with pytest.raises(ConfigError, match=r"gate\.members: 'n' is not among the members \['m'\]"):
         load_ensemble(tmp_path, "e")
 
 

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from casefold.config.experiments import as_plain
 from casefold.config.paths import Paths
 from casefold.core import DataError
-from casefold.ensemble import load_recipe
 from casefold.infer import infer, load_ensemble_models
-from casefold.pipeline.evaluation import recipe_path, tune_step
 from casefold.pipeline.project import Project, open_project
 from casefold.pipeline.steps import prepare_step
 from casefold.pipeline.submitting import score_step, submit_step
+from casefold.pipeline.tuning import recipe_path, tune_step
 from casefold.readers.table import find, load
+from casefold.recipe import load_recipe
 from toy_members import seg3d
 from toy_nifti import MODALITIES, brain, brats, save, tilted, write_brain
 

@@ -10,9 +10,9 @@ from PIL import Image
 from casefold.config.experiments import as_plain
 from casefold.config.paths import Paths
 from casefold.models.weights import read_info
-from casefold.pipeline.evaluation import tune_step
 from casefold.pipeline.project import Project, open_project
 from casefold.pipeline.submitting import score_step, submit_step
+from casefold.pipeline.tuning import tune_step
 from toy_members import seg25d
 
 CLASSES = ("round", "flat")

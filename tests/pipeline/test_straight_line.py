@@ -16,18 +16,21 @@ import toy
 from casefold import infer as inferring
 from casefold.config.experiments import Experiment, as_plain
 from casefold.config.paths import Paths
+from casefold.config.postprocess import DropEnds
 from casefold.core import CasefoldError, ConfigError, DataError, LeakError, Prediction, StaleError
-from casefold.ensemble import Recipe, load_recipe, to_masks
+from casefold.ensemble import to_masks
 from casefold.infer import infer, load_ensemble_models
 from casefold.metrics import dice
 from casefold.oof import join, read_prediction, write_prediction
-from casefold.pipeline.evaluation import oof_step, recipe_path, tune_step
+from casefold.pipeline.evaluation import oof_step
 from casefold.pipeline.project import Project, open_project
 from casefold.pipeline.steps import folds_step, prepare_step
 from casefold.pipeline.submitting import score_step, submit_step
 from casefold.pipeline.training import train_step
+from casefold.pipeline.tuning import recipe_path, tune_step
 from casefold.predict import load_member, predict
 from casefold.readers.table import find, load
+from casefold.recipe import GateRule, Recipe, load_recipe
 from casefold.submission import read_csv, rows
 from toy_members import cls, seg3d, seg25d
 
@@ -42,7 +45,7 @@ ENSEMBLE = {
     "name": "mix",
     "dataset": "toy",
     "members": list(MEMBERS),
-    "gate": {"member": "toy_cls", "levels": [0, 64, 128]},
+    "gate": {"members": ["toy_cls"], "levels": [0, 64, 128]},
     "tune": {"weight_steps": 2, "levels": [20, 60, 100, 128, 140, 180]},
 }
 TEST_SCANS = (toy.ToyScan("case7_day20", slices=4), toy.ToyScan("case41_day0", slices=5, width=24, height=30))
@@ -141,13 +144,14 @@ def test_the_oof_of_a_member_is_what_submission_would_predict(
     table = project.table(store)
     made: dict[str, Prediction] = {}
 
-    def keep(predictions: dict[str, Prediction], recipe: Recipe) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
+    def keep(predictions: dict[str, Prediction], *others: Any) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
         made.update(predictions)
-        return to_masks(predictions, recipe)
+        return to_masks(predictions, *others)
 
     monkeypatch.setattr(inferring, "to_masks", keep)
-    weights = dict.fromkeys(project.segmenters, 0.5)
-    recipe = replace(line.recipe, weights=weights, gate="toy_cls", gate_levels=dict.fromkeys(toy.CLASSES, 9))
+    weights = {name: dict.fromkeys(toy.CLASSES, 1) for name in project.segmenters}
+    gate = GateRule(("toy_cls",), "presence", dict.fromkeys(toy.CLASSES, 9))
+    recipe = replace(line.recipe, rungs=(replace(line.recipe.rungs[0], weights=weights, gate=gate),))
     compared = 0
     for fold in (0, 1):
         runs = {member: [project.run(member, str(fold))] for member in project.members}
@@ -167,16 +171,20 @@ def test_the_oof_of_a_member_is_what_submission_would_predict(
 
 
 def test_tuned_and_cross_fitted_stand_side_by_side(line: Line) -> None:
-    variants = ["toy_2d", "toy_3d", "equal weights", "without gate", "ensemble"]
-    assert line.scores["what"].tolist() == [*variants, "tuned (on itself)", "cross-fitted", "cross-fitted, no gate"]
+    added = ["+ weights", "+ average", "+ levels", "+ gate", "+ peaks", "+ post"]
+    ways = ["toy_2d", "toy_3d", "equal weights, one level", *added, "searched", "recipe"]
+    metrics = ["recipe, tuned (on itself)", "recipe, cross-fitted", "equal weights, one level, cross-fitted"]
+    assert line.scores["what"].tolist() == [*ways, *metrics]
     frame = line.scores.set_index("what")
-    assert frame.loc[variants, "tuned"].notna().all() and frame.loc[variants, "cross_fitted"].notna().all()
-    assert frame.loc["ensemble", "tuned"] == frame.loc[variants, "tuned"].max()
-    assert frame.loc["tuned (on itself)", "dice_case"] == pytest.approx(frame.loc["ensemble", "tuned"], abs=1e-12)
-    assert frame.loc["cross-fitted", "dice_case"] == pytest.approx(frame.loc["ensemble", "cross_fitted"], abs=1e-12)
-    assert frame.loc["ensemble", ["ensemble_minus", "low", "high"]].tolist() == [0, 0, 0]
+    assert frame.loc[ways, "tuned"].notna().all() and frame.loc[ways, "cross_fitted"].notna().all()
+    assert frame.loc["searched", "tuned"] >= frame.loc[["toy_2d", "toy_3d", "equal weights, one level"], "tuned"].max()
+    assert frame.loc[metrics, "dice_case"].tolist() == pytest.approx(
+        [frame.loc["recipe", "tuned"], frame.loc["recipe", "cross_fitted"],
+         frame.loc["equal weights, one level", "cross_fitted"]], abs=1e-12
+    )  # fmt: skip
+    assert frame.loc["recipe", ["recipe_minus", "low", "high"]].tolist() == [0, 0, 0]
     assert line.recipe == load_recipe(recipe_path(line.project))
-    assert (line.recipe.gate, line.recipe.folds, line.recipe.classes) == ("toy_cls", (0, 1), toy.CLASSES)
+    assert (line.recipe.folds, line.recipe.classes) == ((0, 1), toy.CLASSES)
 
 
 def test_the_submission_has_every_slice_and_class_of_the_test_scans(line: Line) -> None:
@@ -261,13 +269,13 @@ def test_a_recipe_tuned_on_other_inputs_does_not_submit(line: Line, tmp_path: Pa
     name = write_ensemble(line.project.paths, name="later", gate=None)
     project = open_project(line.project.paths, name, jobs=1, device="cpu")
     tune_step(project)
-    write_ensemble(line.project.paths, name="later", gate=None, min_voxels=5)
+    write_ensemble(line.project.paths, name="later", gate=None, post=[{"name": "drop_ends", "first_slices": 1}])
     changed = open_project(line.project.paths, name, jobs=1, device="cpu")
     with pytest.raises(
         StaleError, match=r"later/recipe\.yaml was tuned before the ensemble's config, .* run `tune` again"
     ):
         submit_step(changed, None, tmp_path / "out.csv", None)
-    assert tune_step(changed)[0].min_voxels == 5
+    assert tune_step(changed)[0].rungs[0].post[-1] == DropEnds(first_slices=1)
     assert read_csv(submit_step(changed, None, tmp_path / "out.csv", None)).keys() == read_csv(line.submission).keys()
 
 
@@ -285,7 +293,7 @@ def test_the_full_twin_submits_where_the_ensemble_says_so(line: Line, tmp_path: 
     name = write_ensemble(line.project.paths, name="whole", members=["seg3d/toy_3d"], gate=None, models="full")
     project = open_project(line.project.paths, name, jobs=1, device="cpu")
     recipe, scores = tune_step(project)
-    assert (recipe.models, scores["what"].tolist()[:2]) == ("full", ["toy_3d", "ensemble"])
+    assert (recipe.models, scores["what"].tolist()[:2]) == ("full", ["equal weights, one level", "+ levels"])
     path = submit_step(project, None, tmp_path / "out.csv", None)
     full = project.run("toy_3d", "full")
     loaded = load_ensemble_models(recipe, {"toy_3d": [full]}, "cpu")

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from casefold.config.base import Strict
+from casefold.config.external import External
 from casefold.config.inputs import SliceData, VolumeData
 from casefold.config.losses import Bce, Dice, LossConfig, check_losses
 from casefold.config.networks import ClsModel, Seg2dModel, Seg3dModel
@@ -86,6 +87,7 @@ class Seg3d(Experiment):
 
 
 ExperimentConfig = Annotated[Cls | Seg25d | Seg3d, Field(discriminator="kind")]
+MemberConfig = Annotated[Cls | Seg25d | Seg3d | External, Field(discriminator="kind")]
 
 
 def as_plain(config: Strict) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Read, override and dump configs; every fault of a file is reported at once, with the place and the nearest word."""
 
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,12 +11,13 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from casefold.config.base import Dataset, Strict
 from casefold.config.datasets import DatasetConfig
 from casefold.config.ensembles import Ensemble
-from casefold.config.experiments import Experiment, ExperimentConfig, as_plain
+from casefold.config.experiments import Experiment, ExperimentConfig, MemberConfig, as_plain
+from casefold.config.external import External, Manifest
 from casefold.core import ConfigError, nearest_word
 from casefold.files import write_text
 
 Config = TypeVar("Config")
-Named = TypeVar("Named", Experiment, Ensemble)
+Named = TypeVar("Named", bound=Experiment | External | Ensemble)
 SCHEMA_VERSION = 1
 BOOL = "tag:yaml.org,2002:bool"
 
@@ -64,9 +66,32 @@ def load_experiment(configs: Path, member: str, overrides: Sequence[str] = ()) -
     return _check_name(_load(path := configs / f"{member}.yaml", TypeAdapter(ExperimentConfig), overrides), path)
 
 
+def load_member_config(configs: Path, member: str, overrides: Sequence[str] = ()) -> Experiment | External:
+    """An experiment, or a member that a team mate made."""
+    return _check_name(_load(path := configs / f"{member}.yaml", TypeAdapter(MemberConfig), overrides), path)
+
+
 def load_ensemble(configs: Path, name: str, overrides: Sequence[str] = ()) -> Ensemble:
     """The ensemble `configs/ensembles/<name>.yaml`; its `name:` must be the file's name."""
     return _check_name(_load(path := configs / "ensembles" / f"{name}.yaml", TypeAdapter(Ensemble), overrides), path)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest of a team mate's member; raises ConfigError naming every fault, or a key that stands twice."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        twice = {key for key, _ in pairs if [other for other, _ in pairs].count(key) > 1}
+        if twice:
+            raise ConfigError(f"{path}: {sorted(twice)} stands twice")
+        return dict(pairs)
+
+    try:
+        content = json.loads(path.read_bytes(), object_pairs_hook=once)
+    except (OSError, ValueError) as e:
+        raise ConfigError(f"{path} can't be read as JSON ({e}); it says what the files beside it are") from e
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} should be a mapping of keys to values, but is {type(content).__name__}")
+    return _validate(content, TypeAdapter(Manifest), path)
 
 
 def parse_experiment(content: dict[str, Any], origin: Path) -> Experiment:

@@ -46,7 +46,7 @@ def _fullest(store: Store) -> list[tuple[str, int]]:
 
 
 def _data(project: Project, kind: type[Any]) -> Any:
-    found = [config.data for config in project.members.values() if isinstance(config.data, kind)]  # type: ignore[attr-defined]
+    found = [config.data for config in project.trained.values() if isinstance(config.data, kind)]  # type: ignore[attr-defined]
     return found[0] if found else kind()
 
 

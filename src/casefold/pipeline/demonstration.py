@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from casefold.pipeline.evaluation import oof_step, tune_step
+from casefold.pipeline.evaluation import oof_step
 from casefold.pipeline.project import Project
 from casefold.pipeline.submitting import score_step, submit_step
+from casefold.pipeline.tuning import tune_step
 from casefold.readers.table import find, load
 from casefold.report.figures import Panel, draw_overlays
 from casefold.rle import decode
@@ -26,7 +27,7 @@ def demo_step(project: Project, out: Path) -> Iterator[tuple[str, pd.DataFrame]]
     truth = project.raw / "hidden" / "solution.csv"
     hidden = score_step(project, submission, truth)
     yield "hidden test, against the truth kept aside", hidden
-    honest = scores.set_index("what").loc["cross-fitted"]
+    honest = scores.set_index("what").loc["recipe, cross-fitted"]
     total = hidden.set_index("scan").loc["all"]
     both = [{"where": where, "uw_score": row["uw_score"], "dice_slice": row["dice_slice"]}
             for where, row in (("OOF, cross-fitted", honest), ("hidden test", total))]  # fmt: skip

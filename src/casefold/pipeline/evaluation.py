@@ -1,24 +1,20 @@
-"""oof and tune: verified out-of-fold predictions, Dice tables, and a recipe with its cross-fitted score beside it."""
+"""oof: verified out-of-fold predictions and their Dice tables."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from casefold.config.ensembles import Tune
 from casefold.config.experiments import as_plain
 from casefold.core import HALF, Prediction, Scan
-from casefold.ensemble import Recipe, load_recipe, save_recipe, to_masks
 from casefold.files import hash_file, hash_value, write_text, writing
 from casefold.folds import FoldTable
 from casefold.metrics import (
     UwmgiScore,
-    bootstrap_interval,
     dice_by_slice,
     dice_of,
     mean_uwmgi,
@@ -31,7 +27,6 @@ from casefold.oof import join, read_prediction
 from casefold.pipeline.project import Project
 from casefold.pipeline.training import train_step
 from casefold.store import Store
-from casefold.tune import Table, build_table, case_scores, choose, cross_fit, to_recipe
 
 logger = logging.getLogger(__name__)
 ALL = "all"
@@ -59,10 +54,11 @@ class Tally:
         self.uwmgi.append(uwmgi_score(truth, masks))
 
     def extend(self, other: "Tally") -> None:
-        """Take in what another counted on other cases."""
+        """Take in what another counted on other scans."""
         self.slices += other.slices
         self.scans += other.scans
-        self.cases |= other.cases
+        for case, counts in other.cases.items():
+            self.cases[case] = self.cases.get(case, np.zeros_like(counts)) + counts
         self.uwmgi += other.uwmgi
 
     def row(self) -> dict[str, float]:
@@ -91,9 +87,9 @@ def predictions(
 
 def oof_step(project: Project, folds: Sequence[int] | None = None) -> pd.DataFrame:
     """Train what is missing, verify every member's OOF, and score it fold by fold at level 128; writes oof.csv."""
-    store, table, folds = _trained(project, folds)
+    store, table, folds = trained(project, folds)
     path, inputs = project.out / "oof.csv", evaluation_inputs(project, table, store, folds)
-    if _is_current(path, inputs):
+    if is_current(path, inputs):
         return pd.read_csv(path)
     tallies: dict[tuple[str, str], Tally] = {}
     presence: dict[tuple[str, str], NDArray[np.int64]] = {}
@@ -113,54 +109,8 @@ def oof_step(project: Project, folds: Sequence[int] | None = None) -> pd.DataFra
         {"member": m, "fold": fold, "presence_f1": float(dice_of(n[None])[0])} for (m, fold), n in presence.items()
     ]
     frame = pd.DataFrame(rows).groupby(["member", "fold"], as_index=False).first()
-    _write_current(frame, path, inputs)
+    write_current(frame, path, inputs)
     return frame
-
-
-def tune_step(project: Project, folds: Sequence[int] | None = None) -> tuple[Recipe, pd.DataFrame]:
-    """Search the recipe on verified OOF; writes recipe.yaml and scores.csv (tuned and cross-fitted, side by side).
-
-    Rows: each segmenter alone with its own level, equal weights, the ensemble without and with the gate; `low` and
-    `high` bound the mean over cases of the ensemble's cross-fitted objective minus that row's (paired bootstrap).
-    Then every metric of the recipe. Done already with the same inputs, it is read back.
-    """
-    store, table, folds = _trained(project, folds)
-    path, inputs = project.out / "scores.csv", evaluation_inputs(project, table, store, folds)
-    if _is_current(path, inputs) and recipe_path(project).is_file():
-        return load_recipe(recipe_path(project)), pd.read_csv(path)
-    config, gate = project.ensemble.tune, project.ensemble.gate
-    levels = gate.levels if gate is not None else ()
-    scans = predictions(project, table, store, folds)
-    counted = build_table(config, scans, project.segmenters, project.gate, levels)
-    base = Recipe(
-        name=project.ensemble.name,
-        dataset=project.ensemble.dataset,
-        classes=store.classes,
-        weights=counted.weights[0],
-        levels=dict.fromkeys(store.classes, HALF),
-        gate=project.gate,
-        gate_levels=None if project.gate is None else dict.fromkeys(store.classes, 0),
-        min_voxels=project.ensemble.min_voxels,
-        models=project.ensemble.models,
-        folds=tuple(folds),
-    )
-    recipe = to_recipe(counted, choose(counted), base)
-    honest, choices = cross_fit(counted, config)
-    recipes = {
-        "tuned (on itself)": dict.fromkeys(counted.cases, recipe),
-        "cross-fitted": {case: to_recipe(counted, choice, base) for case, choice in choices.items()},
-    }
-    if project.gate is not None:
-        free = counted.ungated()
-        ungated = cross_fit(free, config)[1]
-        recipes["cross-fitted, no gate"] = {case: to_recipe(free, choice, base) for case, choice in ungated.items()}
-    frame = pd.DataFrame([_compare(name, part, honest, config) for name, part in _variants(project, counted).items()])
-    metrics = _full_scores(project, table, store, folds, recipes)
-    scores: dict[str, Any] = {"objective": config.objective, "same_case": table.kind == "time", **metrics}
-    save_recipe(recipe, scores, recipe_path(project))
-    frame = pd.concat([frame, pd.DataFrame([{"what": what, **row} for what, row in metrics.items()])])
-    _write_current(frame, path, inputs)
-    return recipe, frame
 
 
 def evaluation_inputs(project: Project, table: FoldTable, store: Store, folds: Sequence[int]) -> str:
@@ -175,7 +125,7 @@ def evaluation_inputs(project: Project, table: FoldTable, store: Store, folds: S
     return hash_value([as_plain(project.ensemble), weights, table.hash, store.data_hash])
 
 
-def _trained(project: Project, folds: Sequence[int] | None) -> tuple[Store, FoldTable, Sequence[int]]:
+def trained(project: Project, folds: Sequence[int] | None) -> tuple[Store, FoldTable, Sequence[int]]:
     train_step(project, None if folds is None else [str(fold) for fold in folds])
     store = project.store()
     table = project.table(store)
@@ -186,55 +136,19 @@ def _trained(project: Project, folds: Sequence[int] | None) -> tuple[Store, Fold
     return store, table, range(table.count) if folds is None else folds
 
 
-def _variants(project: Project, counted: Table) -> dict[str, Table]:
-    alone = {name: counted.alone(name) for name in project.segmenters}
-    mixed = {"equal weights": counted.equal()} if len(alone) > 1 else {}
-    ungated = {"without gate": counted.ungated()} if project.gate is not None else {}
-    return {**alone, **mixed, **ungated, "ensemble": counted}
-
-
-def _compare(name: str, part: Table, honest: NDArray[np.float64], config: Tune) -> dict[str, Any]:
-    fitted = cross_fit(part, config)[0]
-    low, high = bootstrap_interval(honest - fitted)
-    return {
-        "what": name,
-        "tuned": float(nan_mean(case_scores(part, choose(part)))),
-        "cross_fitted": float(nan_mean(fitted)),
-        "ensemble_minus": float(nan_mean(honest - fitted)),
-        "low": low,
-        "high": high,
-    }
-
-
-def _is_current(path: Path, inputs: str) -> bool:
+def is_current(path: Path, inputs: str) -> bool:
     mark = path.with_suffix(".inputs")
     return path.is_file() and mark.is_file() and mark.read_text() == inputs
 
 
-def _write_current(frame: pd.DataFrame, path: Path, inputs: str) -> None:
+def write_current(frame: pd.DataFrame, path: Path, inputs: str) -> None:
     with writing(path):
         path.with_suffix(".inputs").unlink(missing_ok=True)
     write_text(path, frame.to_csv(index=False))
     write_text(path.with_suffix(".inputs"), inputs)
 
 
-def _full_scores(
-    project: Project, table: FoldTable, store: Store, folds: Sequence[int], recipes: Mapping[str, Mapping[str, Recipe]]
-) -> dict[str, dict[str, float]]:
-    """Every metric of each named set of recipes, a recipe a case."""
-    tallies = {name: Tally(store.classes) for name in recipes}
-    for scan, given in predictions(project, table, store, folds):
-        for name, by_case in recipes.items():
-            tallies[name].add(scan, to_masks(given, by_case[scan.case])[0])
-    return {name: tally.row() for name, tally in tallies.items()}
-
-
 def _slices(scan: Scan, presence: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Slices with a class on them and found there, there, found: pooled over classes."""
     there, found = scan.class_masks().any(axis=(2, 3)), presence >= HALF
     return np.array([(there & found).sum(), there.sum(), found.sum()], np.int64)
-
-
-def recipe_path(project: Project) -> Path:
-    """Where tune writes the recipe."""
-    return project.out / "recipe.yaml"

@@ -80,9 +80,9 @@ def with_fitted_epochs(project: Project) -> Project:
         return project
     fitted = read_json(path)
     members = dict(project.members)
-    for name, epochs in fitted["epochs"].items():
-        if name in members:
-            train = members[name].train.model_copy(update={"epochs": epochs})
-            members[name] = members[name].model_copy(update={"train": train})
+    for name, config in project.trained.items():
+        if name in fitted["epochs"]:
+            train = config.train.model_copy(update={"epochs": fitted["epochs"][name]})
+            members[name] = config.model_copy(update={"train": train})
     logger.info("epochs as `--time %s` fitted them: %s (in %s)", fitted["time"], fitted["epochs"], path)
     return replace(project, members=members)

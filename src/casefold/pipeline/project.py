@@ -8,7 +8,8 @@ from pathlib import Path
 from casefold.config.base import Dataset, GroupFolds
 from casefold.config.ensembles import Ensemble
 from casefold.config.experiments import Experiment
-from casefold.config.load import load_dataset, load_ensemble, load_experiment
+from casefold.config.external import External
+from casefold.config.load import load_dataset, load_ensemble, load_member_config, read_yaml
 from casefold.config.paths import Paths
 from casefold.core import ConfigError, nearest_word
 from casefold.folds import FoldTable, read, words_of
@@ -25,7 +26,7 @@ class Project:
     paths: Paths
     ensemble: Ensemble
     dataset: Dataset
-    members: dict[str, Experiment]
+    members: dict[str, Experiment | External]
     jobs: int
     device: str = "auto"
 
@@ -50,14 +51,14 @@ class Project:
         return self.paths.ensemble(self.ensemble.dataset, self.ensemble.name)
 
     @property
-    def segmenters(self) -> list[str]:
-        """The members that have maps, in order of their names."""
-        return sorted(name for name, config in self.members.items() if config.kind != "cls")  # type: ignore[attr-defined]
+    def trained(self) -> dict[str, Experiment]:
+        """The members that are trained here, not imported."""
+        return {name: config for name, config in self.members.items() if isinstance(config, Experiment)}
 
     @property
-    def gate(self) -> str | None:
-        """The classifying member, or None."""
-        return None if self.ensemble.gate is None else self.ensemble.gate.member
+    def segmenters(self) -> list[str]:
+        """The members that have maps, in order of their names."""
+        return sorted(name for name, config in self.members.items() if config.kind != "cls")  # type: ignore[union-attr]
 
     def store(self) -> Store:
         """The prepared scans."""
@@ -80,7 +81,7 @@ class Project:
 def open_project(
     paths: Paths, name: str, overrides: Sequence[str] = (), jobs: int | None = None, device: str = "auto"
 ) -> Project:
-    """Read an ensemble's configs. overrides: `train.lr=1e-4` for every member, `MEMBER.train.lr=1e-4` for one.
+    """Read an ensemble's configs. overrides: `train.lr=1e-4` for all that are trained, `MEMBER.train.lr=1e-4` for one.
 
     jobs: None gives one process a core on a CPU, one process where there is a GPU.
     """
@@ -88,10 +89,11 @@ def open_project(
     stems = {member.rsplit("/", 1)[-1]: member for member in ensemble.members}
     members = {}
     for stem, member in stems.items():
-        own = [override for override in overrides if override.split(".", 1)[0] not in stems]
+        is_external = read_yaml(paths.configs / f"{member}.yaml").get("kind") == "external"
+        own = [] if is_external else [text for text in overrides if text.split(".", 1)[0] not in stems]
         own += [override.split(".", 1)[1] for override in overrides if override.split(".", 1)[0] == stem]
-        members[stem] = load_experiment(paths.configs, member, own)
-    if all(config.kind == "cls" for config in members.values()):  # type: ignore[attr-defined]
+        members[stem] = load_member_config(paths.configs, member, own)
+    if all(config.kind == "cls" for config in members.values()):  # type: ignore[union-attr]
         raise ConfigError(f"ensemble {name}: no member has maps; add a seg25d or a seg3d")
     if jobs is None:
         jobs = 1 if pick_device(device).type == "cuda" else os.cpu_count() or 1

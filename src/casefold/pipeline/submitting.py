@@ -5,7 +5,7 @@ import multiprocessing
 from collections.abc import Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,15 @@ from tqdm import tqdm
 
 from casefold.config.base import Dataset
 from casefold.core import CasefoldError, DataError, StaleError
-from casefold.ensemble import Recipe, load_recipe
 from casefold.files import AFTERWARDS, WriteError, hash_file, hash_value, read_record, write_json
 from casefold.infer import Loaded, infer, load_ensemble_models
 from casefold.metrics import dice_by_scan, nan_mean
-from casefold.pipeline.evaluation import evaluation_inputs, recipe_path, tune_step
+from casefold.oof.external import Outside
+from casefold.pipeline.evaluation import evaluation_inputs
+from casefold.pipeline.outside import digests_of_tests, open_tests
 from casefold.pipeline.project import FULL, Project
 from casefold.pipeline.training import pool, train_step
+from casefold.pipeline.tuning import recipe_path, tune_step
 from casefold.readers import RawScan
 from casefold.readers.table import (
     csv_form,
@@ -34,6 +36,7 @@ from casefold.readers.table import (
     truth_form,
     write_result,
 )
+from casefold.recipe import Recipe, as_plain, load_recipe
 from casefold.submission import Score, Slice, check_csv, rows, score, write_csv
 
 logger = logging.getLogger(__name__)
@@ -44,14 +47,15 @@ FALLBACK_SCANS = 3
 class Task:
     """What a worker needs to predict scans: the recipe, its members' runs, and where results go.
 
-    raw: the data set's root. results: the folder of files that predictions are written as; None: rows of a CSV.
-    exclusive: a voxel gets one class at most.
+    outside: the members whose maps were made elsewhere. raw: the data set's root. results: the folder of files that
+    predictions are written as; None: rows of a CSV. exclusive: a voxel gets one class at most.
     """
 
     dataset: Dataset
     raw: Path
     recipe: Recipe
     runs: dict[str, list[Path]]
+    outside: dict[str, Outside]
     parts: Path
     device: str
     exclusive: bool
@@ -68,6 +72,7 @@ def submit_step(project: Project, folder: Path | None, out: Path | None, sample:
         tune_step(project)
     recipe = load_recipe(recipe_path(project))
     _refuse_stale(project, recipe)
+    recipe = replace(recipe, rungs=recipe.rungs[:1])  # no clock runs here, so cheaper rungs and their members wait
     raws = find(project.dataset, project.raw, "test", folder)
     if not raws and folder is None:
         raws = find(project.dataset, project.raw, "train")[:FALLBACK_SCANS]
@@ -110,18 +115,21 @@ def score_step(project: Project, submission: Path, truth: Path, folder: Path | N
 
 
 def _task(project: Project, recipe: Recipe, out: Path | None) -> Task:
+    outside = open_tests(project, recipe.members, recipe.classes)
+    own = [name for name in recipe.members if name not in outside]
     if project.ensemble.models == "full":
         train_step(project, [FULL], recipe.members)
-        runs = {name: [project.run(name, FULL)] for name in recipe.members}
+        runs = {name: [project.run(name, FULL)] for name in own}
     else:
-        runs = {name: [project.run(name, str(fold)) for fold in recipe.folds] for name in recipe.members}
+        runs = {name: [project.run(name, str(fold)) for fold in recipe.folds] for name in own}
     hashes = {name: [hash_file(run / "weights.safetensors") for run in paths] for name, paths in runs.items()}
+    hashes |= {name: digests_of_tests(made) for name, made in outside.items()}
     # what a reader adds to OUTSIDE_STORE, as the values of classes, is what results are written by
     form = project.dataset.model_dump(mode="json", exclude=set(Dataset.OUTSIDE_STORE - {"submission"}))
-    parts = project.out / "submit" / hash_value([asdict(recipe), hashes, form])
+    parts = project.out / "submit" / hash_value([as_plain(recipe), hashes, form])
     one_class = exclusive(project.dataset, project.raw)
     results = (out or project.out / "label_maps") if submission_form(project.dataset) is None else None
-    return Task(project.dataset, project.raw, recipe, runs, parts, project.device, one_class, results)
+    return Task(project.dataset, project.raw, recipe, runs, outside, parts, project.device, one_class, results)
 
 
 def _refuse_stale(project: Project, recipe: Recipe) -> None:
@@ -165,7 +173,7 @@ def _predict_all(project: Project, task: Task, raws: Sequence[RawScan]) -> list[
 
 def _predict_share(task: Task, raws: Sequence[RawScan]) -> dict[str, str]:
     """Predict scans; gives those that can't be read or predicted, each with the reason."""
-    loaded = load_ensemble_models(task.recipe, task.runs, task.device)
+    loaded = load_ensemble_models(task.recipe, task.runs, task.device, outside=task.outside)
     failed = {}
     for raw in tqdm(raws, "submit", disable=None if multiprocessing.parent_process() is None else True):
         try:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import torch
 
 from casefold.core import CasefoldError, ConfigError
+from casefold.pipeline.outside import import_step
 from casefold.pipeline.project import FULL, Project, pick
 from casefold.pipeline.steps import folds_step, prepare_step
 from casefold.train.loop import Habits, make_fabric
@@ -38,15 +39,17 @@ def train_step(
 ) -> dict[str, dict[str, Any]]:  # fmt: skip
     """Train the members on folds (None: every fold), each run once; gives the manifests by `member fold`.
 
-    A run that fails does not stop the others; they are named together at the end. Under `torchrun` every process calls
-    this, and they share each run.
+    External members are imported before, whole. A run that fails does not stop the others; they are named together at
+    the end. Under `torchrun` every process calls this, and they share each run.
     """
     jobs = plan(project, folds, members, habits or Habits())
-    if redo:
-        with _first_rank_first(project):
+    redo = redo and os.environ.get("RANK", "0") == "0"
+    with _first_rank_first(project):
+        store = project.store()
+        import_step(project, store, project.table(store), pick(project, members), redo)
+        if redo:
             for job in jobs:
-                if os.environ.get("RANK", "0") == "0":
-                    move_aside(job.run)
+                move_aside(job.run)
     for wave in _waves(jobs):
         store = project.store()
         waiting = [job for job in wave if not is_done(job, store)]
@@ -79,10 +82,12 @@ def plan(project: Project, folds: Sequence[str] | None, members: Sequence[str], 
     for fold in wanted:
         if fold != FULL:
             table.split(store, int(fold))
-    names = sorted(pick(project, members), key=lambda name: project.members[name].kind == "cls")  # type: ignore[attr-defined]
+    own = project.trained
+    names = [name for name in pick(project, members) if name in own]
+    names.sort(key=lambda name: own[name].kind == "cls")  # type: ignore[attr-defined]
     return [
         Job(
-            project.members[name],
+            own[name],
             table,
             fold,
             project.store_root,
@@ -100,10 +105,10 @@ def plan(project: Project, folds: Sequence[str] | None, members: Sequence[str], 
 @contextmanager
 def _first_rank_first(project: Project) -> Iterator[None]:
     """Under `torchrun` the first process does what is in the block, then the others find it done."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or not project.trained:
         yield
         return
-    with make_fabric(next(iter(project.members.values())), project.device).rank_zero_first():
+    with make_fabric(next(iter(project.trained.values())), project.device).rank_zero_first():
         yield
 
 

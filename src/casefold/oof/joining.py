@@ -1,44 +1,14 @@
-"""Out-of-fold predictions on disk, a file a scan; read back only where none is missing, doubled or tainted."""
+"""Every labelled scan's out-of-fold prediction of a member, or the reason why it must not be used."""
 
-import json
-import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
 
-import numpy as np
-
-from casefold.core import DataError, LeakError, Prediction, StaleError
-from casefold.files import atomic, hash_file
+from casefold.core import DataError, LeakError, StaleError
+from casefold.files import hash_file
 from casefold.folds import FoldTable
 from casefold.models.weights import WeightsInfo, read_info
+from casefold.oof.files import read_header
 from casefold.store import Store
-
-
-def write_prediction(prediction: Prediction, path: Path) -> None:
-    """One compressed file: the arrays, and the rest as JSON."""
-    arrays = {name: getattr(prediction, name) for name in ("maps", "presence")}
-    plain = {name: value for name, value in vars(prediction).items() if name not in arrays}
-    present = {name: array for name, array in arrays.items() if array is not None}
-    with atomic(path) as stream:
-        np.savez_compressed(stream, header=np.frombuffer(json.dumps(plain).encode(), np.uint8), **present)
-
-
-def read_header(path: Path) -> dict[str, Any]:
-    """All but the arrays of a prediction file."""
-    with _open(path) as content:
-        header: dict[str, Any] = json.loads(content["header"].tobytes())
-    return header
-
-
-def read_prediction(path: Path) -> Prediction:
-    """One prediction file; raises DataError where it can't be read."""
-    with _open(path) as content:
-        header = json.loads(content["header"].tobytes())
-        arrays = {name: content[name] for name in ("maps", "presence") if name in content}
-    return Prediction(**(header | {"classes": tuple(header["classes"]), "shape": tuple(header["shape"])}), **arrays)
 
 
 def refuse_seen(info: WeightsInfo, store: Store, scan: str, kind: str) -> None:
@@ -87,12 +57,3 @@ def join(member: Path, table: FoldTable, store: Store, folds: Sequence[int] | No
     if missing:
         raise DataError(f"{member} has no OOF for {len(missing)} scans, the first are {missing[:5]}; train their folds")
     return {name: found[name] for name in wanted}
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[Any]:
-    try:
-        with np.load(path) as content:
-            yield content
-    except (OSError, ValueError, EOFError, KeyError, TypeError, BadZipFile, zlib.error) as e:
-        raise DataError(f"prediction {path} can't be read ({type(e).__name__}: {e}); make it again") from e

@@ -1,0 +1,287 @@
+"""The search: one ingredient after the other, coordinate by coordinate; what was counted once is never counted again.
+
+Dice at every level comes from histograms; masks are built, and distances taken, only for the few points that these leave
+over. Of any set of cases the search reads sums over their rows, so tuning on all cases and on the parts of a
+cross-fitting shares one memory.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from casefold.config.ensembles import Tune
+from casefold.config.postprocess import StepConfig
+from casefold.core import HALF
+from casefold.tune.counts import Mix, Point, mask_stats, plain_table
+from casefold.tune.memory import Memory
+from casefold.tune.objective import Floats, columns, gains, value
+
+Points = tuple[Point, ...]
+Run = Callable[[Callable[[Path], Floats], Sequence[Path]], Iterable[Floats]]
+INGREDIENTS = ("weights", "average", "levels", "gate", "peaks", "post")
+FINALISTS = 3  # mixes that the distance decides between
+ROUNDS = 4
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is searched: the scans' files (from `gather`), the case of each, and what may be chosen.
+
+    members: the segmenters, sorted, in the order of `q`. gates: the gate's ladder, 0 first; only 0 without a gate.
+    fixed: by class, post-processing that is always taken, after what is searched.
+    """
+
+    files: tuple[Path, ...]
+    cases: tuple[str, ...]
+    classes: tuple[str, ...]
+    members: tuple[str, ...]
+    gates: tuple[int, ...]
+    config: Tune
+    fixed: tuple[tuple[StepConfig, ...], ...]
+
+    @property
+    def case_names(self) -> tuple[str, ...]:
+        """Each case once, in the order of the scans."""
+        return tuple(dict.fromkeys(self.cases))
+
+
+@dataclass
+class Search:
+    """Chooses points, and remembers what it counted. run: maps a function over the scans' files, in order."""
+
+    task: Task
+    memory: Memory
+    run: Run = map
+    _rows: dict[Points, Floats] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        names = {name: number for number, name in enumerate(self.task.case_names)}
+        self.case_of: NDArray[np.int64] = np.array([names[case] for case in self.task.cases], np.int64)
+        self.everyone = np.ones(len(names), np.bool_)
+        self.levels = tuple(sorted(set(self.task.config.levels)))
+        self.with_distance = self.task.config.objective == "uw_score"
+
+    def choose(
+        self, cases: NDArray[np.bool_], members: Sequence[str] | None = None, use: Iterable[str] = INGREDIENTS
+    ) -> Points:
+        """The best points, a class each, over the given cases (bool, a case each) with the given members.
+
+        It begins with equal weights and one level for all classes. Each ingredient has to earn its place: it is taken
+        only where its gain is larger than that gain's standard error over the cases. Never below a single member with
+        the same kind of levels.
+        """
+        members = self.task.members if members is None else members
+        use = set(use)
+        points = self.one_level(self._start(members), cases)
+        for name in INGREDIENTS:
+            if name not in use:
+                continue
+            better = STEPS[name](self, points, cases, members, use)
+            if better != points and gains(
+                self.task.config.objective, self.rows(better)[cases], self.rows(points)[cases]
+            ):
+                points = better
+        if len(members) > 1 and "weights" in use:
+            alone = [self.choose(cases, (name,), use & {"levels"}) for name in sorted(members)]
+            best = max(alone, key=lambda one: self.worth(one, cases))
+            points = best if self.worth(best, cases) > self.worth(points, cases) else points
+        return points
+
+    def rows(self, points: Points) -> Floats:
+        """The objective's rows, (case, 4), of a point a class."""
+        if points not in self._rows:
+            stats = [self.stats(c, point) for c, point in enumerate(points)]
+            self._rows[points] = columns(self.task.config.objective, stats, self.case_of)
+        return self._rows[points]
+
+    def worth(self, points: Points, cases: NDArray[np.bool_]) -> float:
+        """The objective over the given cases; 0 where nothing was scored."""
+        return float(np.nan_to_num(value(self.task.config.objective, self.rows(points)[cases].sum(axis=0))))
+
+    def stats(self, c: int, point: Point) -> Floats:
+        """Statistics of one class of every scan at a point: (scan, STATS)."""
+        if self.is_plain(c, point) and not self.with_distance:
+            table = self.table(c, point.mix)
+            return table[:, self.task.gates.index(point.gate), self.levels.index(point.level)]
+        return self.full_stats(c, point)
+
+    def full_stats(self, c: int, point: Point) -> Floats:
+        """The same from the masks themselves, with distances where the objective has them."""
+        whole = replace(point, mix=point.mix.reduced(), post=(*point.post, *self.task.fixed[c]))
+        count = partial(mask_stats, c=c, point=whole, with_distance=self.with_distance)
+        return self.memory.get(("mask", c, whole, self.with_distance), lambda: self._counted(count))
+
+    def table(self, c: int, mix: Mix) -> Floats:
+        """Statistics of one class of every scan at every gate level and level: (scan, gate, level, STATS)."""
+        count = partial(plain_table, c=c, mix=mix.reduced(), gates=self.task.gates, levels=self.levels)
+        return self.memory.get(("table", c, mix.reduced(), self.task.gates, self.levels), lambda: self._counted(count))
+
+    def is_plain(self, c: int, point: Point) -> bool:
+        """Whether a point's Dice can be read off a table."""
+        return not (point.peak or point.post or self.task.fixed[c])
+
+    def one_level(self, points: Points, cases: NDArray[np.bool_]) -> Points:
+        """The best level that all classes share."""
+        by_class = [self._at_gate(c, point) for c, point in enumerate(points)]
+        start = self._best(columns(self.task.config.objective, by_class, self.case_of), cases)
+        return self._climb(start, lambda at: tuple(replace(p, level=self.levels[at]) for p in points), cases)
+
+    def own_level(self, points: Points, c: int, cases: NDArray[np.bool_]) -> Points:
+        """The best level of one class, the others as they are."""
+        others = [self._cheap(k, point)[:, None] for k, point in enumerate(points)]
+        others[c] = self._at_gate(c, points[c])
+        start = self._best(columns(self.task.config.objective, others, self.case_of), cases)
+        return self._climb(start, lambda at: put(points, c, replace(points[c], level=self.levels[at])), cases)
+
+    def cheap_worth(self, points: Points, cases: NDArray[np.bool_]) -> float:
+        """The objective without distances, peaks and post-processing."""
+        stats = [self._cheap(c, point) for c, point in enumerate(points)]
+        rows = columns(self.task.config.objective, stats, self.case_of)[cases].sum(axis=0)
+        return float(np.nan_to_num(value(self.task.config.objective, rows)))
+
+    def best_of(self, candidates: Iterable[Points], cases: NDArray[np.bool_]) -> Points:
+        """The first of the best candidates."""
+        return max(candidates, key=lambda points: self.worth(points, cases))
+
+    def cheap_level(self, points: Points, cases: NDArray[np.bool_]) -> Points:
+        """The best shared level by tables alone."""
+        by_class = [self._at_gate(c, point) for c, point in enumerate(points)]
+        at = self._best(columns(self.task.config.objective, by_class, self.case_of), cases)
+        return tuple(replace(point, level=self.levels[at]) for point in points)
+
+    def cheap_equal_worth(self, members: Sequence[str], cases: NDArray[np.bool_]) -> float:
+        """What members give with equal weights and one level, by tables alone."""
+        return self.cheap_worth(self.cheap_level(self._start(members), cases), cases)
+
+    def _start(self, members: Sequence[str]) -> Points:
+        mix = Mix(tuple(int(name in members) for name in self.task.members))
+        return (Point(mix, 0, HALF),) * len(self.task.classes)
+
+    def _at_gate(self, c: int, point: Point) -> Floats:
+        return self.table(c, point.mix)[:, self.task.gates.index(point.gate)]
+
+    def _cheap(self, c: int, point: Point) -> Floats:
+        return self._at_gate(c, point)[:, self.levels.index(point.level)]
+
+    def _best(self, rows: Floats, cases: NDArray[np.bool_]) -> int:
+        """The best level of rows (case, level, 4); of equals the one nearest to one half."""
+        worth = np.nan_to_num(value(self.task.config.objective, rows[cases].sum(axis=0)))
+        order = sorted(range(len(self.levels)), key=lambda at: abs(self.levels[at] - HALF))
+        return max(order, key=lambda at: float(worth[at]))
+
+    def _climb(self, start: int, at_level: Callable[[int], Points], cases: NDArray[np.bool_]) -> Points:
+        """Up or down the levels from `start` as long as the true objective rises."""
+        if not self.with_distance and all(self.is_plain(c, point) for c, point in enumerate(at_level(start))):
+            return at_level(start)
+        best = start
+        for step in (1, -1):
+            while 0 <= best + step < len(self.levels) and self._is_better(at_level(best + step), at_level(best), cases):
+                best += step
+        return at_level(best)
+
+    def _is_better(self, points: Points, other: Points, cases: NDArray[np.bool_]) -> bool:
+        return self.worth(points, cases) > self.worth(other, cases)
+
+    def _counted(self, count: Callable[[Path], Floats]) -> Floats:
+        return np.stack(list(self.run(count, self.task.files)))
+
+
+def put(points: Points, c: int, point: Point) -> Points:
+    """Points with one class's place changed."""
+    return (*points[:c], point, *points[c + 1 :])
+
+
+def _weights(search: Search, points: Points, cases: NDArray[np.bool_], members: Sequence[str], use: set[str]) -> Points:
+    """Whole weights by coordinate search on tables; where there are distances, they decide between the best few."""
+    if len(members) < 2:
+        return points
+    groups = [range(len(points))] if search.task.config.weights_by == "all" else [[c] for c in range(len(points))]
+    for group in groups:
+        tried: dict[Mix, tuple[float, Points]] = {}
+
+        def worth(mix: Mix, group: Sequence[int] = group, tried: Any = tried, points: Points = points) -> float:
+            mix = mix.reduced()
+            if mix not in tried:
+                mixed = tuple(replace(p, mix=mix) if c in group else p for c, p in enumerate(points))
+                mixed = search.cheap_level(mixed, cases)
+                tried[mix] = search.cheap_worth(mixed, cases), mixed
+            return float(tried[mix][0])
+
+        at = [index for index, name in enumerate(search.task.members) if name in members]
+        alone = [Mix(tuple(int(index == one) for index in range(len(search.task.members)))) for one in at]
+        best = max([points[group[0]].mix, *alone], key=worth)
+        for _ in range(ROUNDS):
+            before = best
+            for one in at:
+                for weight in range(search.task.config.weight_steps + 1):
+                    weights = (*best.weights[:one], weight, *best.weights[one + 1 :])
+                    if any(weights) and worth(Mix(weights)) > worth(best):
+                        best = Mix(weights)
+            if best == before:
+                break
+        finalists = sorted(tried.values(), key=lambda found: -found[0])[: FINALISTS if search.with_distance else 1]
+        points = search.best_of([points, *(search.one_level(found, cases) for _, found in finalists)], cases)
+    return points
+
+
+def _average(search: Search, points: Points, cases: NDArray[np.bool_], members: Sequence[str], use: set[str]) -> Points:
+    candidates = [points]
+    for average in search.task.config.averages:
+        other = tuple(replace(p, mix=Mix(p.mix.weights, average).reduced()) for p in points)
+        if other != points:
+            candidates.append(search.one_level(other, cases))
+    return search.best_of(candidates, cases)
+
+
+def _levels(search: Search, points: Points, cases: NDArray[np.bool_], members: Sequence[str], use: set[str]) -> Points:
+    if len(points) == 1:
+        return points
+    for _ in range(ROUNDS):
+        before = points
+        for c in range(len(points)):
+            points = search.best_of([points, search.own_level(points, c, cases)], cases)
+        if points == before:
+            break
+    return points
+
+
+def _gate(search: Search, points: Points, cases: NDArray[np.bool_], members: Sequence[str], use: set[str]) -> Points:
+    for c in range(len(points)):
+        gated = [put(points, c, replace(points[c], gate=gate)) for gate in search.task.gates if gate]
+        if "levels" in use:
+            gated = [search.own_level(one, c, cases) for one in gated]
+        points = search.best_of([points, *gated], cases)
+    return points
+
+
+def _peaks(search: Search, points: Points, cases: NDArray[np.bool_], members: Sequence[str], use: set[str]) -> Points:
+    """A peak above the level; together with a lower level, which alone would let too much in."""
+    for c in range(len(points)):
+        at = search.levels.index(points[c].level)
+        lower = search.levels[max(at - 2, 0) : at + 1] if "levels" in use else (points[c].level,)
+        tried = [replace(points[c], level=level, peak=peak) for peak in search.task.config.peaks for level in lower]
+        points = search.best_of([points, *(put(points, c, point) for point in tried)], cases)
+    return points
+
+
+def _post(search: Search, points: Points, cases: NDArray[np.bool_], members: Sequence[str], use: set[str]) -> Points:
+    for c in range(len(points)):
+        for group in search.task.config.post:
+            tried = [put(points, c, replace(points[c], post=(*points[c].post, step))) for step in group]
+            points = search.best_of([points, *tried], cases)
+    return points
+
+
+STEPS: dict[str, Callable[[Search, Points, NDArray[np.bool_], Sequence[str], set[str]], Points]] = {
+    "weights": _weights,
+    "average": _average,
+    "levels": _levels,
+    "gate": _gate,
+    "peaks": _peaks,
+    "post": _post,
+}

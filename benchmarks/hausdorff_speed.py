@@ -150,8 +150,8 @@ def eroded_points(mask: Mask) -> Floats:
     """The usual recipe: within the mask's box, what an erosion takes away."""
     box = ndimage.find_objects(mask.view(np.uint8))[0]
     inner = mask[box]
-    start = [side.start for side in box]
-    return (np.argwhere(inner & ~ndimage.binary_erosion(inner)) + start).astype(np.float64)
+    points: Floats = np.argwhere(inner & ~ndimage.binary_erosion(inner)) + [float(side.start) for side in box]
+    return points
 
 
 def quick_points(mask: Mask) -> Floats:
@@ -247,7 +247,7 @@ def _signed_distance(mask: Mask, seed: int, voxels: float) -> Floats:
     """Voxels from the mask's border, negative inside, plus noise of at most `voxels`."""
     box = tuple(slice(max(side.start - 16, 0), side.stop + 16) for side in _box(mask))
     inner, signed = mask[box], np.full(mask.shape, 100.0)
-    distance = ndimage.distance_transform_edt(~inner) - ndimage.distance_transform_edt(inner)
+    distance: Floats = ndimage.distance_transform_edt(~inner) - ndimage.distance_transform_edt(inner)
     noise = _noise(seed, inner.shape, 5)
     signed[box] = distance + noise * (voxels / np.abs(noise[np.abs(distance) < 2]).max())
     return signed
@@ -267,7 +267,7 @@ def main() -> None:
     warnings.simplefilter("ignore", FutureWarning)  # MONAI's of its own arguments
     names = {"scipy": "scipy", "monai": "monai", "SimpleITK": "simpleitk"}
     parts = [
-        f"Exact 3D Hausdorff distance of two masks of {SHAPE}, CPU-milliseconds, one thread, the least of {CALLS} calls;",
+        f"Exact 3D Hausdorff distance of masks of {SHAPE}, CPU-milliseconds, one thread, the least of {CALLS} calls; "
         f"two cores shared with other work. {date.today()}.",
         "python benchmarks/hausdorff_speed.py",
         ", ".join(f"{name} {version(package)}" for name, package in names.items()),

@@ -91,7 +91,7 @@ def test_hausdorff_equals_brute_force_and_scipy(seed: int) -> None:
         assert ours == metrics.hausdorff_voxels(b, a, step)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(2))
 def test_hausdorff_of_surfaces_equals_scipy_and_monai(seed: int) -> None:
     for one, other in kinds(seed).values():
         for step in STEPS[:2]:
@@ -121,7 +121,7 @@ def test_every_short_cut_is_exact(kind: str, step: Step, monkeypatch: pytest.Mon
         },  # blocks without looks
         {"HANDFUL": 0, "SHRINK": 0.0, "ROUNDS": 1, "FEW": 10**6, "MANY": 10**7},  # the tree for nearly all
     )
-    for seed in range(3):
+    for seed in range(2):
         one, other = kinds(seed)[kind]
         wanted = by_transforms(one, other, step)
         for setting in settings:

@@ -63,7 +63,7 @@ def test_surfaces_refuse_what_they_can_not_measure() -> None:
         metrics.hd95_voxels(full, full[1:])
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("step", STEPS[:2])
 def test_surface_dice_and_hd95_agree_with_monai(seed: int, step: tuple[float, ...]) -> None:
     for one, other in kinds(seed).values():

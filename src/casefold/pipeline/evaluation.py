@@ -1,6 +1,7 @@
 """oof and tune: verified out-of-fold predictions, Dice tables, and a recipe with its cross-fitted score beside it."""
 
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from casefold.ensemble import Recipe, load_recipe, save_recipe, to_masks
 from casefold.files import hash_file, hash_value, write_text, writing
 from casefold.folds import FoldTable
 from casefold.metrics import (
+    DICE_WEIGHT,
     UwmgiScore,
     bootstrap_interval,
     dice_by_slice,
@@ -65,18 +67,48 @@ class Tally:
         self.cases |= other.cases
         self.uwmgi += other.uwmgi
 
-    def row(self) -> dict[str, float]:
-        """Means over slices, scans and cases; Dice of a case also by class."""
+    def values(self) -> dict[str, NDArray[np.float64]]:
+        """What each number of `row` is the mean of, flat, NaN where nothing counts; for `uw_score` its Dice alone."""
         by_case = np.stack([dice_of(counts) for counts in self.cases.values()])
         total = mean_uwmgi(self.uwmgi)
         return {
-            "dice_slice": float(nan_mean(np.concatenate([d.ravel() for d in self.slices]))),
-            "dice_scan": float(nan_mean(np.stack(self.scans))),
-            "dice_case": float(nan_mean(nan_mean(by_case, axis=1))),
-            "uw_score": total.score,
-            "uw_distance": total.hausdorff,
-            **{f"dice {name}": float(nan_mean(by_case[:, c])) for c, name in enumerate(self.classes)},
+            "dice_slice": np.concatenate([d.ravel() for d in self.slices]),
+            "dice_scan": np.concatenate(self.scans),
+            "dice_case": np.asarray(nan_mean(by_case, axis=1)),
+            "uw_score": total.dice_values,
+            "uw_distance": total.distances,
+            **{f"dice {name}": by_case[:, c] for c, name in enumerate(self.classes)},
         }
+
+    def row(self) -> dict[str, float]:
+        """Means over slices, scans and cases; Dice of a case also by class."""
+        means = {name: nan_mean(values) for name, values in self.values().items()}
+        return {name: float(mean) for name, mean in _with_score(means).items()}
+
+
+def case_interval(cases: Sequence[Tally], draws: int = 2000, level: float = 0.95) -> list[dict[str, float]]:
+    """The bounds, low and high, of each number of `Tally.row`: percentile bootstrap over cases, a tally a case.
+
+    A class that no case has gives NaN.
+    """
+    drawn = np.random.default_rng(0).integers(len(cases), size=(draws, len(cases)))
+    parts = [tally.values() for tally in cases]
+    means = {}
+    for name in parts[0]:
+        sums = np.array([np.nansum(part[name]) for part in parts])[drawn].sum(axis=1)
+        counts = np.array([np.count_nonzero(~np.isnan(part[name])) for part in parts])[drawn].sum(axis=1)
+        means[name] = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+    there = {name: values[~np.isnan(values)] for name, values in _with_score(means).items()}
+    bounds = (1 - level) / 2, (1 + level) / 2
+    return [
+        {name: float(np.quantile(values, q)) if values.size else math.nan for name, values in there.items()}
+        for q in bounds
+    ]
+
+
+def _with_score(means: Mapping[str, Any]) -> dict[str, Any]:
+    """Means of `Tally.values`, one or many of each, with the UW-Madison score in the place of its Dice."""
+    return {**means, "uw_score": DICE_WEIGHT * means["uw_score"] + (1 - DICE_WEIGHT) * (1 - means["uw_distance"])}
 
 
 def predictions(
@@ -93,7 +125,7 @@ def oof_step(project: Project, folds: Sequence[int] | None = None) -> pd.DataFra
     """Train what is missing, verify every member's OOF, and score it fold by fold at level 128; writes oof.csv."""
     store, table, folds = _trained(project, folds)
     path, inputs = project.out / "oof.csv", evaluation_inputs(project, table, store, folds)
-    if _is_current(path, inputs):
+    if is_current(path, inputs):
         return pd.read_csv(path)
     tallies: dict[tuple[str, str], Tally] = {}
     presence: dict[tuple[str, str], NDArray[np.int64]] = {}
@@ -113,7 +145,7 @@ def oof_step(project: Project, folds: Sequence[int] | None = None) -> pd.DataFra
         {"member": m, "fold": fold, "presence_f1": float(dice_of(n[None])[0])} for (m, fold), n in presence.items()
     ]
     frame = pd.DataFrame(rows).groupby(["member", "fold"], as_index=False).first()
-    _write_current(frame, path, inputs)
+    write_current(frame, path, inputs)
     return frame
 
 
@@ -126,7 +158,7 @@ def tune_step(project: Project, folds: Sequence[int] | None = None) -> tuple[Rec
     """
     store, table, folds = _trained(project, folds)
     path, inputs = project.out / "scores.csv", evaluation_inputs(project, table, store, folds)
-    if _is_current(path, inputs) and recipe_path(project).is_file():
+    if is_current(path, inputs) and recipe_path(project).is_file():
         return load_recipe(recipe_path(project)), pd.read_csv(path)
     config, gate = project.ensemble.tune, project.ensemble.gate
     levels = gate.levels if gate is not None else ()
@@ -159,7 +191,7 @@ def tune_step(project: Project, folds: Sequence[int] | None = None) -> tuple[Rec
     scores: dict[str, Any] = {"objective": config.objective, "same_case": table.kind == "time", **metrics}
     save_recipe(recipe, scores, recipe_path(project))
     frame = pd.concat([frame, pd.DataFrame([{"what": what, **row} for what, row in metrics.items()])])
-    _write_current(frame, path, inputs)
+    write_current(frame, path, inputs)
     return recipe, frame
 
 
@@ -173,6 +205,20 @@ def evaluation_inputs(project: Project, table: FoldTable, store: Store, folds: S
         read_info(path)
     weights = {name: [hash_file(path) for path in own] for name, own in paths.items()}
     return hash_value([as_plain(project.ensemble), weights, table.hash, store.data_hash])
+
+
+def is_current(path: Path, inputs: str) -> bool:
+    """Whether a table is there and was made from these inputs, a digest."""
+    mark = path.with_suffix(".inputs")
+    return path.is_file() and mark.is_file() and mark.read_text() == inputs
+
+
+def write_current(frame: pd.DataFrame, path: Path, inputs: str) -> None:
+    """Write a table, and beside it the digest of what it was made from."""
+    with writing(path):
+        path.with_suffix(".inputs").unlink(missing_ok=True)
+    write_text(path, frame.to_csv(index=False))
+    write_text(path.with_suffix(".inputs"), inputs)
 
 
 def _trained(project: Project, folds: Sequence[int] | None) -> tuple[Store, FoldTable, Sequence[int]]:
@@ -204,18 +250,6 @@ def _compare(name: str, part: Table, honest: NDArray[np.float64], config: Tune) 
         "low": low,
         "high": high,
     }
-
-
-def _is_current(path: Path, inputs: str) -> bool:
-    mark = path.with_suffix(".inputs")
-    return path.is_file() and mark.is_file() and mark.read_text() == inputs
-
-
-def _write_current(frame: pd.DataFrame, path: Path, inputs: str) -> None:
-    with writing(path):
-        path.with_suffix(".inputs").unlink(missing_ok=True)
-    write_text(path, frame.to_csv(index=False))
-    write_text(path.with_suffix(".inputs"), inputs)
 
 
 def _full_scores(

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 import toy
 from casefold import folds
@@ -333,13 +333,112 @@ def test_a_pattern_that_can_not_group_is_refused(toy_store: Store, pattern: str,
         folds.words_of(config(kind="group", pattern=pattern), Path("nowhere"), toy_store)
 
 
+@pytest.mark.parametrize(
+    ("shares", "total", "counts"),
+    [
+        ((0.5, 0.2, 0.3), 10, [5, 2, 3]),
+        ((0.5, 0.2, 0.3), 7, [4, 1, 2]),  # 3.5, 1.4, 2.1: the one left over goes to the half
+        ((0.5, 0.2, 0.3), 13, [6, 3, 4]),  # 6.5, 2.6, 3.9: two left over, to .9 and .6
+        ((0.5, 0.2, 0.3), 5, [3, 1, 1]),  # 2.5, 1, 1.5: of equal remainders the first
+        ((0.29, 0.41, 0.3), 100, [29, 41, 30]),  # 0.29 * 100 is 28.999999999999996
+        ((0.8, 0.2, 0.0), 6, [5, 1, 0]),  # 4.8, 1.2, 0
+        ((0.9, 0.05, 0.05), 6, [6, 0, 0]),  # 5.4, 0.3, 0.3
+    ],
+)
+def test_shares_are_rounded_by_the_largest_remainder(shares: tuple[float, ...], total: int, counts: list[int]) -> None:
+    assert folds.apportion(shares, total) == counts
+
+
+def test_shares_divide_the_cases_by_seed(tmp_path: Path, toy_config: UwmgiDataset) -> None:
+    """Of ten cases, one with two scans, five train, two validate and three are kept for the test."""
+    scans = [*(ToyScan(f"case{n}_day0", slices=2) for n in range(1, 11)), ToyScan("case3_day1", slices=2)]
+    store = prepare(toy_config, toy.write_raw(tmp_path / "raw", scans), tmp_path / "store")
+    shares = config(kind="shares", train=0.5, validation=0.2, test=0.3, seed=7)
+    table = folds.make(shares, store)
+    assert (table.kind, table.count) == ("given", 1)
+    assert list(table.fold_of) == [f"case{n}" for n in range(1, 11)]
+    assert [list(table.fold_of.values()).count(fold) for fold in (-1, 0, -2)] == [5, 2, 3]
+    train, held = table.split(store, 0)
+    test = table.kept_for_test(store)
+    assert sorted([*train, *held, *test]) == sorted(store.labelled())
+    assert table.learnable(store) == [name for name in store.labelled() if name in train or name in held]
+    assert table.fold(store, "case3_day0") == table.fold(store, "case3_day1")
+    assert folds.make(shares, store) == table
+    assert len({folds.make(config(kind="shares", seed=seed), store).hash for seed in range(4)}) == 4
+
+
+def test_a_table_by_shares_is_written_and_verified_as_a_given_one(toy_store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "toy.csv"
+    table = folds.make(config(kind="shares"), toy_store)  # 3.0, 1.2, 1.8 of six cases
+    folds.write(table, toy_store, path)
+    rows = path.read_text().splitlines()
+    assert rows[0] == "case,split,fold" and [row.split(",")[0] for row in rows[1:]] == CASES
+    endings = [row.split(",", 1)[1] for row in rows[1:]]
+    assert sorted(endings) == ["test,-2", "test,-2", "train,-1", "train,-1", "train,-1", "val,0"]
+    assert folds.read(path, toy_store) == table
+    path.write_text("\n".join(row for row in rows if not row.startswith("case7,")))
+    with pytest.raises(DataError, match=r"missing \['case7'\], unknown \[\]"):
+        folds.read(path, toy_store)
+
+
+def test_groups_stay_together_under_shares(toy_store: Store, tmp_path: Path) -> None:
+    """Three hospitals by thirds: 1.02, 0.99, 0.99, so one each."""
+    shares = config(kind="shares", file="g.csv", column="hospital", train=0.34, validation=0.33, test=0.33)
+    table = folds.make(shares, toy_store, HOSPITAL)
+    folds_of_group = {name: {table.fold_of[case] for case in CASES if HOSPITAL[case] == name} for name in "abc"}
+    assert sorted(fold for (fold,) in folds_of_group.values()) == [-2, -1, 0]
+    folds.write(table, toy_store, tmp_path / "toy.csv")
+    assert folds.read(tmp_path / "toy.csv", toy_store, HOSPITAL) == table
+    with pytest.raises(LeakError, match=r"group a: \['case10', 'case2', 'case7'\] are in folds \[-?\d, -?\d\]; keep"):
+        folds.read(tmp_path / "toy.csv", toy_store, HOSPITAL | {"case7": "a"})
+    by_name = config(kind="shares", pattern=r"case(\d)", train=0.4, validation=0.3, test=0.3)
+    words = folds.words_of(by_name, Path("nowhere"), toy_store)
+    assert words == {"case2": "2", "case7": "7", "case10": "1", "case11": "1", "case20": "2", "case31": "3"}
+    assert folds.words_of(config(kind="shares"), Path("nowhere"), toy_store) is None
+
+
+def test_a_part_that_would_get_no_case_is_refused(toy_store: Store) -> None:
+    bare = config(kind="shares", train=0.9, validation=0.05, test=0.05)
+    with pytest.raises(
+        ConfigError, match=r"6 cases divided by .* leave none for \['validation', 'test'\]; give larger"
+    ):
+        folds.make(bare, toy_store)
+    few = config(kind="shares", file="g.csv", column="hospital", train=0.5, validation=0.1, test=0.4)
+    with pytest.raises(ConfigError, match=r"3 groups divided by .* leave none for \['validation'\]"):
+        folds.make(few, toy_store, HOSPITAL)  # 1.5, 0.3, 1.2
+
+
+def test_shares_without_a_test_part(toy_store: Store) -> None:
+    table = folds.make(config(kind="shares", train=0.8, validation=0.2, test=0), toy_store)
+    assert sorted(table.fold_of.values()) == [-1, -1, -1, -1, -1, 0]
+    assert table.kept_for_test(toy_store) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"test": 0.2}, r"train 0\.5, validation 0\.2 and test 0\.2 should sum to 1, but sum to 0\.9"),
+        ({"train": 0, "validation": 0.7}, "train\n.*greater than 0"),
+        ({"validation": 0, "train": 0.7}, "validation\n.*greater than 0"),
+        ({"file": "g.csv"}, "groups come from `file` and `column`, or from `pattern`; give one of the two"),
+        ({"file": "g.csv", "column": "site", "pattern": "(.)"}, "groups come from `file` and `column`, or from `pa"),
+    ],
+)
+def test_shares_that_are_none_are_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        config(kind="shares", **fields)
+
+
 @pytest.fixture
 def partial(tmp_path: Path, toy_config: UwmgiDataset) -> Store:
     """Cases 2 and 7 prepared, the others left out."""
     return prepare(toy_config, toy.write_raw(tmp_path / "raw"), tmp_path / "store", cases=["case2", "case7"])
 
 
-@pytest.mark.parametrize("fields", [{"kind": "case", "count": 2}, {"kind": "time"}, {"kind": "given", "file": "a.csv"}])
+@pytest.mark.parametrize(
+    "fields",
+    [{"kind": "case", "count": 2}, {"kind": "time"}, {"kind": "given", "file": "a.csv"}, {"kind": "shares"}],
+)
 def test_no_table_is_made_from_a_partial_store(partial: Store, fields: dict[str, Any]) -> None:
     message = (
         r"the store .* is partial, 5 scans were left out: no fold table is made from it\. Prepare the whole set first"

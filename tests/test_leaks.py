@@ -9,12 +9,13 @@ import cv2
 import pytest
 
 import toy
-from casefold.config.base import GivenFolds, TimeFolds
+from casefold.config.base import GivenFolds, SharesFolds, TimeFolds
 from casefold.config.datasets import UwmgiDataset
 from casefold.core import DataError, LeakError, StaleError
 from casefold.folds import FoldTable, make, read, write
 from casefold.models.weights import read_info
 from casefold.oof import join, write_prediction
+from casefold.pipeline.held_out import refuse_seen_test
 from casefold.prepare import prepare
 from casefold.store import Store
 from casefold.train.run import Job, train
@@ -219,6 +220,29 @@ def test_a_test_case_that_trains_as_well(given: FoldTable, toy_store: Store, tmp
     (tmp_path / "toy.csv").write_text((tmp_path / "toy.csv").read_text() + "case20,train,-1\n")
     with pytest.raises(LeakError, match=r"toy\.csv: case case20 is in more than one fold"):
         read(tmp_path / "toy.csv", toy_store)
+
+
+def test_a_test_case_by_shares_that_trains_as_well(toy_store: Store, tmp_path: Path) -> None:
+    """Of six cases the shares 50/20/30 keep two for the test."""
+    table = make(SharesFolds(kind="shares"), toy_store)
+    kept, _ = (case for case, fold in table.fold_of.items() if fold == -2)
+    write(table, toy_store, tmp_path / "toy.csv")
+    (tmp_path / "toy.csv").write_text((tmp_path / "toy.csv").read_text() + f"{kept},train,-1\n")
+    with pytest.raises(LeakError, match=rf"toy\.csv: case {kept} is in more than one fold"):
+        read(tmp_path / "toy.csv", toy_store)
+
+
+@pytest.mark.parametrize("fold", ["0", "full"])
+def test_weights_that_have_seen_a_test_case_get_no_test_score(
+    given: FoldTable, toy_store: Store, tmp_path: Path, fold: str
+) -> None:
+    runs = {name: [tmp_path / name] for name in ("clean", "tainted")}
+    write_weights(tmp_path / "clean", toy_store, given, 0)
+    write_weights(tmp_path / "tainted", toy_store, given, 0)
+    refuse_seen_test(runs, ["case20", "case31"])
+    write_weights(tmp_path / "tainted", toy_store, given, 0, fold=fold, seen_cases=("case2", "case31"))
+    with pytest.raises(LeakError, match=rf"the weights of toy_2d fold {fold} have seen \['case31'\] of the test part"):
+        refuse_seen_test(runs, ["case20", "case31"])
 
 
 def test_an_image_of_the_test_that_trains_under_another_case(given: FoldTable, store: Store, tmp_path: Path) -> None:

@@ -231,15 +231,31 @@ def submit(
 @app.command()
 def score(
     name: Name,
-    submission: Annotated[Path, typer.Argument(help="a submission CSV, or a folder of label maps")],
-    truth: Annotated[Path, typer.Argument(help="the truth: a CSV (id,class,segmentation), or a folder of label maps")],
+    submission: Annotated[Path | None, typer.Argument(help="a submission CSV, or a folder of label maps")] = None,
+    truth: Annotated[
+        Path | None, typer.Argument(help="the truth: a CSV (id,class,segmentation), or a folder of label maps")
+    ] = None,
     folder: Input = None,
-) -> None:
-    """Score a submission against a truth. Example: casefold score demo submission.csv solution.csv"""
+    part: Annotated[
+        str | None, typer.Option(help="test: predict and score the cases that the fold table keeps for the test")
+    ] = None,
+    jobs: Jobs = None, device: Device = "auto",
+) -> None:  # fmt: skip
+    """Score a submission against a truth, or the test part. Example: casefold score demo submission.csv solution.csv"""
     with _explained():
+        from casefold.pipeline.held_out import score_test_step
         from casefold.pipeline.submitting import score_step
 
-        _show(score_step(_open(name), submission, truth, folder))
+        if part is None:
+            if submission is None or truth is None:
+                raise ConfigError("score takes a submission and its truth, or --part test")
+            _show(score_step(_open(name), submission, truth, folder))
+            return
+        if part != "test":
+            raise ConfigError(f"--part takes test, not {part!r}")
+        if (submission, truth, folder) != (None, None, None):
+            raise ConfigError("--part test predicts by itself: it takes neither a submission, a truth nor --input")
+        _show(score_test_step(_open(name, jobs, device)))
 
 
 @app.command()

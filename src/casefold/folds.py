@@ -1,8 +1,8 @@
-"""Fold tables: made once by group k-fold or as given, verified at every read; a leak is refused by name."""
+"""Fold tables: made once by group k-fold, shares or as given, verified at every read; a leak is refused by name."""
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from casefold.config.base import FoldsConfig, GivenFolds, GroupFolds, TimeFolds
+from casefold.config.base import FoldsConfig, GivenFolds, GroupFolds, SharesFolds, TimeFolds
 from casefold.core import ConfigError, DataError, LeakError
 from casefold.files import hash_value, write_text
 from casefold.readers.rle_table import read_table
@@ -33,7 +33,8 @@ SPLITS = {
 class FoldTable:
     """Which fold holds a case back, or, under kind `time`, a scan.
 
-    -1: it only trains (kinds `time` and `given`). -2: it neither trains nor is held back (kind `given`).
+    -1: it only trains (kinds `time` and `given`). -2: it neither trains nor is held back (kind `given`). A split drawn
+    by shares is a given one from then on.
     """
 
     kind: Kind
@@ -61,6 +62,10 @@ class FoldTable:
         """The labelled scans that a fit on all cases trains on: every one that is not kept for the test."""
         return [name for name in store.labelled() if self.fold(store, name) != TEST_ONLY]
 
+    def kept_for_test(self, store: Store) -> list[str]:
+        """The labelled scans of the test part: those that no training, no OOF and no tuning reads; often none."""
+        return [name for name in store.labelled() if self.fold(store, name) == TEST_ONLY]
+
     def split(self, store: Store, fold: int) -> tuple[list[str], list[str]]:
         """The labelled scans that train and those held back in a fold; raises ConfigError beyond the table."""
         if not 0 <= fold < self.count:
@@ -74,7 +79,7 @@ class FoldTable:
 
 
 def make(config: FoldsConfig, store: Store, words: Mapping[str, str] | None = None) -> FoldTable:
-    """A new table for the labelled scans; words: what `words_of` gives, for the kinds `group` and `given`.
+    """A new table for the labelled scans; words: what `words_of` gives, for the kinds `group`, `given` and `shares`.
 
     Kinds `case` and `group` balance which classes the slices hold (scikit-learn's StratifiedGroupKFold).
     Raises ConfigError for a partial store: a table of some cases would not hold for the rest.
@@ -93,6 +98,8 @@ def make(config: FoldsConfig, store: Store, words: Mapping[str, str] | None = No
         return _by_time(store)
     if isinstance(config, GivenFolds):
         return _as_given(config, store, words or {})
+    if isinstance(config, SharesFolds):
+        return _by_shares(config, store, words)
     cases = slices["case"].astype(str)
     units = cases if words is None else cases.map(_grouped(set(cases), words))
     if units.nunique() < config.count:
@@ -108,7 +115,8 @@ def make(config: FoldsConfig, store: Store, words: Mapping[str, str] | None = No
 def words_of(config: FoldsConfig, root: Path, store: Store) -> dict[str, str] | None:
     """What a file below `root`, or the case's name, says of each case: its group, or train, val or test.
 
-    None for the kinds `case` and `time`. Raises DataError naming a case with two words, ConfigError on a wrong pattern.
+    None where cases have no groups: kinds `case` and `time`, and `shares` without a file or pattern. Raises DataError
+    naming a case with two words, ConfigError on a wrong pattern.
     """
     if isinstance(config, GivenFolds):
         return _read_words(root / config.file, config.case, config.column)
@@ -116,8 +124,10 @@ def words_of(config: FoldsConfig, root: Path, store: Store) -> dict[str, str] | 
         return None
     if config.file is not None and config.column is not None:
         return _read_words(root / config.file, "case", config.column)
+    if config.pattern is None:
+        return None
     try:
-        pattern = re.compile(config.pattern or "")
+        pattern = re.compile(config.pattern)
     except re.error as e:
         raise ConfigError(f"folds.pattern: {config.pattern!r} is no regular expression: {e}") from e
     if not pattern.groups:
@@ -161,6 +171,36 @@ def _as_given(config: GivenFolds, store: Store, words: Mapping[str, str]) -> Fol
                 f"{config.file}: no labelled case is {word!r}; one fold wants cases to train and to hold back"
             )
     return FoldTable("given", fold_of)
+
+
+def _by_shares(config: SharesFolds, store: Store, groups: Mapping[str, str] | None) -> FoldTable:
+    cases = sorted({store.case_of[name] for name in store.labelled()})
+    group_of = dict(zip(cases, cases, strict=True)) if groups is None else _grouped(set(cases), groups)
+    units = sorted({group_of[case] for case in cases})
+    shares = {"train": config.train, "validation": config.validation, "test": config.test}
+    counts = dict(zip(shares, apportion(list(shares.values()), len(units)), strict=True))
+    bare = [name for name, share in shares.items() if share > 0 and counts[name] == 0]
+    if bare:
+        raise ConfigError(
+            f"folds of kind shares: {len(units)} {'cases' if groups is None else 'groups'} divided by {shares} leave "
+            f"none for {bare}; give larger shares there, or the test a share of 0"
+        )
+    numbers = np.repeat([TRAIN_ONLY, 0, TEST_ONLY], list(counts.values())).tolist()
+    order = np.random.default_rng(config.seed).permutation(len(units))
+    fold_of = {units[place]: number for place, number in zip(order, numbers, strict=True)}
+    return FoldTable("given", {case: fold_of[group_of[case]] for case in sorted(cases, key=natural_key)})
+
+
+def apportion(shares: Sequence[float], total: int) -> list[int]:
+    """Whole numbers in these shares that sum to `total`: rounded down, what is left to the largest remainders.
+
+    shares: sum to 1. Of equal remainders the first part gets more.
+    """
+    quotas = np.asarray(shares) * total
+    counts = np.floor(np.round(quotas, 9)).astype(int)  # 0.29 * 100 is 29, not 28.999...
+    largest = np.argsort(np.round(counts - quotas, 9), kind="stable")
+    counts[largest[: total - counts.sum()]] += 1
+    return [int(count) for count in counts]
 
 
 def write(table: FoldTable, store: Store, path: Path) -> None:

@@ -5,6 +5,8 @@ from typing import Any, get_args
 
 import pytest
 import yaml
+from casefold.models.slices import SMP_ARCHS
+from casefold.models.volumes import NETS
 
 from casefold import losses
 from casefold.config import datasets, experiments, networks
@@ -23,13 +25,13 @@ from casefold.config.losses import LossConfig
 from casefold.config.paths import Paths
 from casefold.core import ConfigError
 from casefold.data.augment import PATCH_PIPELINES, SLICE_PIPELINES
-from casefold.models.build import SMP_ARCHS
 from casefold.readers.table import READERS
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 FILES = sorted(path.relative_to(CONFIGS).with_suffix("").as_posix() for path in CONFIGS.glob("*/*.yaml"))
 MEMBERS = [name for name in FILES if name.split("/")[0] not in ("datasets", "ensembles")]
 SMALL = "kind: seg25d\nname: a\nmodel: {arch: unet, encoder: e}\ntrain: {epochs: 1}\n"
+VOLUME = "kind: seg3d\nname: a\ntrain: {epochs: 1}\n"
 SET = "reader: nifti\nroot: x\nclasses: [a]\n"
 
 
@@ -100,16 +102,44 @@ def test_all_faults_are_told_at_once_with_place_and_nearest_word(tmp_path: Path)
             ["the whole: predict.flips: a slice has no z axis; flip along x, y or xy"],
         ),
         (
-            "kind: seg3d\nname: a\ntrain: {epochs: 1}\n",
+            VOLUME + "model: {arch: unet}\n",
             ["the whole: data.patch: whole scans differ in size; give a patch, or train.batch_size 1"],
         ),
         (SMALL.replace("epochs: 1", "epochs: 1, lr: [1]"), ["train.lr: Input should be a valid number"]),
         (
-            "kind: seg3d\nname: a\ntrain: {epochs: 1}\ndata: {patch: [8, 8], zoom: [1, 0.5, half]}\n",
+            VOLUME + "model: {arch: unet}\ndata: {patch: [8, 8], zoom: [1, 0.5, half]}\n",
             [
                 "data.patch.2: is missing",
                 "data.zoom.2: Input should be a valid number, unable to parse string as a number; came 'half'",
             ],
+        ),
+        (VOLUME + "model: {}\n", ["model.arch: is missing"]),
+        (
+            VOLUME + "model: {arch: segresnets}\n",
+            [
+                "model.arch: allowed: unet, attention_unet, residual_unet, dynunet, segresnet, flexible_unet, "
+                "swinunetr (did you mean 'segresnet'?); came 'segresnets'"
+            ],
+        ),
+        (
+            VOLUME + "model: {arch: unet, dropot: 0.1}\n",
+            ["model.dropot: unknown word (did you mean 'dropout'?)"],
+        ),
+        (
+            VOLUME + "model: {arch: dynunet, channels: [8, 16, 32], strides: [2, 2], deep_supervision: 2}\n",
+            ["model: deep_supervision: of 3 levels, 1 at most lie between output and bottom, not 2"],
+        ),
+        (
+            VOLUME + "model: {arch: segresnet, blocks_down: [1, 1, 1], blocks_up: [1]}\n",
+            ["model: 3 blocks_down want 2 blocks_up, not 1"],
+        ),
+        (
+            VOLUME + "model: {arch: segresnet, deep_supervision: 1, dropout: 0.1}\n",
+            ["model: dropout: segresnet has none under deep_supervision; take one of the two"],
+        ),
+        (
+            VOLUME + "model: {arch: segresnet, filters: 12}\n",
+            ["model: group norm has 8 groups, which do not divide [12] channels; take multiples"],
         ),
         (
             "reader: dicm\nroot: x\nclasses: [a]\n",
@@ -118,7 +148,7 @@ def test_all_faults_are_told_at_once_with_place_and_nearest_word(tmp_path: Path)
         (SET.replace("[a]", "[a, b, a]"), ["the whole: classes names ['a'] more than once"]),
         (
             SET + "folds: {kind: grup}",
-            ["folds.kind: allowed: case, group, time, given (did you mean 'group'?); came 'grup'"],
+            ["folds.kind: allowed: case, group, time, given, shares (did you mean 'group'?); came 'grup'"],
         ),
         (
             SET + "folds: {kind: group, file: g.csv}\n",
@@ -282,5 +312,7 @@ def test_the_words_of_the_schema_are_those_of_the_tables() -> None:
     assert {word for term in terms for word in get_args(term.model_fields["name"].annotation)} == set(losses.TERMS)
     assert set(get_args(experiments.AugmentName)) == set(SLICE_PIPELINES) == set(PATCH_PIPELINES)
     assert set(get_args(networks.ArchName)) == set(SMP_ARCHS)
+    nets = get_args(get_args(networks.Seg3dModel)[0])
+    assert {word for net in nets for word in get_args(net.model_fields["arch"].annotation)} == set(NETS)
     formats = get_args(get_args(datasets.DatasetConfig)[0])
     assert {word for kind in formats for word in get_args(kind.model_fields["reader"].annotation)} == set(READERS)

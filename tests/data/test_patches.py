@@ -10,7 +10,7 @@ from torch import Tensor
 
 import toy
 from casefold.config.inputs import VolumeData
-from casefold.config.sampling import PatchSampler
+from casefold.config.sampling import PatchSampler, Ramp
 from casefold.core import DataError, Grid, pack_masks
 from casefold.data.patches import (
     PatchDataset,
@@ -248,3 +248,41 @@ def test_masks_pass_through_augmentation_as_whole_numbers(classes: int, kind: ty
     numbers = _as_numbers(packed, classes)
     assert numbers.dtype == np.float32 and numbers.shape == (-(-classes // 24), 3, 4, 5)
     np.testing.assert_array_equal(_from_numbers(torch.from_numpy(numbers), classes), masks)
+
+
+def names_of(items: PatchDataset, epoch: int) -> list[str]:
+    return [items[epoch, index]["name"].partition("/")[0] for index in range(len(items))]
+
+
+def test_the_patches_of_runs_trained_before_stand(toy_store: Store) -> None:
+    """What was drawn when the sampler knew no other knob: a run trained then is trained the same again."""
+    data, names = VolumeData(patch=(2, 8, 8)), [SCAN, "case31_day4"]
+    items = PatchDataset(toy_store, names, data, PatchSampler(per_scan=2), "none", 3)
+    assert [items[epoch, index]["name"] for epoch in range(2) for index in range(4)] == [
+        f"{SCAN}/[0, 7, 5]", f"{SCAN}/[2, 18, 7]", "case31_day4/[2, 12, 12]", "case31_day4/[5, 5, 5]",
+        f"{SCAN}/[1, 8, 7]", f"{SCAN}/[1, 19, 25]", "case31_day4/[1, 2, 0]", "case31_day4/[0, 10, 11]",
+    ]  # fmt: skip
+
+
+def test_the_share_of_positive_patches_over_the_epochs(toy_store: Store) -> None:
+    """Patches of one voxel: of a class are all in the first epoch, and in the last some 8 %, by chance."""
+    sampler = PatchSampler(per_scan=200, positive_share=Ramp.model_validate({"from": 1, "to": 0}))
+    items = PatchDataset(toy_store, [SCAN], VolumeData(patch=(1, 1, 1)), sampler, "none", 3, epochs=3)
+    shares = [np.mean([items[epoch, index]["maps"].any() for index in range(200)]) for epoch in range(3)]
+    np.testing.assert_allclose(shares, [1, 0.54, 0.08], atol=0.06)
+
+
+def test_by_case_the_scans_of_a_case_take_turns(toy_store: Store) -> None:
+    scans, data = ["case7_day1", SCAN, "case7_day13"], VolumeData(patch=(2, 8, 8))
+    by_scan = PatchDataset(toy_store, scans, data, PatchSampler(), "none", 0)
+    assert len(by_scan) == 3 and names_of(by_scan, 0) == names_of(by_scan, 1) == scans
+    one = PatchDataset(toy_store, scans, data, PatchSampler(by="case"), "none", 0)
+    assert len(one) == 2
+    assert [names_of(one, epoch) for epoch in range(3)] == [
+        ["case7_day1", SCAN], ["case7_day13", SCAN], ["case7_day1", SCAN],
+    ]  # fmt: skip
+    three = PatchDataset(toy_store, scans, data, PatchSampler(by="case", per_scan=3), "none", 0)
+    assert [names_of(three, epoch)[:3] for epoch in range(2)] == [
+        ["case7_day1", "case7_day13", "case7_day1"], ["case7_day13", "case7_day1", "case7_day13"],
+    ]  # fmt: skip
+    assert names_of(three, 0)[3:] == [SCAN] * 3

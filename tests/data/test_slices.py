@@ -10,7 +10,7 @@ import torch
 import toy
 from casefold.config.inputs import SliceData
 from casefold.core import DataError, Grid, Scan
-from casefold.data.slices import SliceDataset, fit_planes, slice_input, slice_window, to_grid
+from casefold.data.slices import SliceDataset, fit_planes, near_edges, slice_input, slice_window, to_grid
 from casefold.intensity import scan_statistics
 from casefold.store import Store
 
@@ -188,3 +188,71 @@ def test_slices_are_kept_at_the_networks_size(toy_store: Store) -> None:
     assert 20_000 - items.cache.left_bytes == 2 * 5120 + 480
     _ = items[0, 1]
     assert 20_000 - items.cache.left_bytes == 3 * 5120 + 2 * 480
+
+
+@pytest.mark.parametrize(
+    ("annotated", "count", "near"),
+    [
+        ("..xxxxx...", 1, ".##...##.."),
+        ("..xxxxx...", 2, "####.####."),
+        ("..xxxxx...", 0, ".........."),
+        ("..xxxxx...", 99, "##########"),
+        (".xx..xx...", 1, "##....##.."),  # the gap between the first and the last is no edge
+        ("...x......", 1, "..###....."),
+        ("...x......", 3, "#######..."),
+        ("xxxxx.....", 2, "...####..."),  # the scan begins with the class: no edge there
+        (".....xxxxx", 2, "...####..."),
+        ("xxxxxxxxxx", 2, ".........."),
+        ("..........", 2, ".........."),
+        ("x", 2, "."),
+        (".", 2, "."),
+    ],
+)
+def test_slices_near_the_first_and_the_last_annotated_one(annotated: str, count: int, near: str) -> None:
+    marks = np.array([mark == "x" for mark in annotated])
+    found = near_edges(np.stack([marks, np.ones_like(marks), np.zeros_like(marks)], axis=1), count)
+    assert found[:, 0].tolist() == [mark == "#" for mark in near]
+    assert not found[:, 1:].any()
+
+
+@pytest.mark.parametrize("augment", ["none", "heavy"])
+def test_slices_near_an_edge_do_not_count_for_their_class(toy_store: Store, augment: str) -> None:
+    """`left` is on 1..3, `right` on 3..4: slices 0, 1, 3, 4 and 2..5; image, maps and presence stay as they are."""
+    names, config = ["case31_day4", "case10_day3"], SliceData(size=(32, 40), fit="pad")
+    plain, edged = (SliceDataset(toy_store, names, config, augment, 0, ignore_edges=count) for count in (0, 1))
+    together = SliceDataset(toy_store, names, config, augment, 0, ignore_edges=1, exclusive=True)
+    begin = plain.items.index(("case10_day3", 0))
+    kept = [(0, 1), (0, 1), (1, 0), (0, 0), (0, 0), (1, 0)]
+    for z in range(6):
+        first, second, third = (items[2, begin + z] for items in (plain, edged, together))
+        assert second["keep"].shape == (2, 32, 40) and second["keep"].dtype == torch.float32
+        assert third["keep"].shape == first["keep"].shape == (1, 32, 40)
+        assert second["keep"].amin((1, 2)).tolist() == second["keep"].amax((1, 2)).tolist() == list(kept[z])
+        assert third["keep"].min() == third["keep"].max() == 0  # every slice lies near an edge of one of them
+        assert all(torch.equal(first[name], item[name]) for item in (second, third) for name in ("image", "maps"))
+        assert torch.equal(first["presence"], second["presence"])
+    for z in (6, 7):  # of the scan of 8 slices, `right` ends at 4: 6 and 7 are far from all
+        assert edged[0, plain.items.index(("case31_day4", z))]["keep"].min() == 1
+        assert together[0, plain.items.index(("case31_day4", z))]["keep"].min() == 1
+
+
+def test_ignored_voxels_and_edges_add_up(toy_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    scan = toy_store.scan("case10_day3")
+    ignore = np.zeros(scan.grid.shape, bool)
+    ignore[2, :, :9] = True
+    monkeypatch.setattr(toy_store, "_open", {"case10_day3": replace(scan, ignore=ignore)})
+    items = SliceDataset(toy_store, ["case10_day3"], SliceData(size=(28, 36)), "none", seed=0, ignore_edges=1)
+    assert items[0, 2]["keep"].sum((1, 2)).tolist() == [28 * 27, 0]  # of `left`; for `right` it lies near the edge
+
+
+def test_an_index_past_the_end_is_the_item_again_augmented_otherwise(toy_store: Store) -> None:
+    items = SliceDataset(toy_store, ["case10_day3"], SliceData(size=(32, 40), fit="pad"), "heavy", seed=0)
+    assert [items[0, index]["name"] for index in (3, 9, 15)] == ["case10_day3/3"] * 3
+    assert not torch.equal(items[0, 3]["image"], items[0, 9]["image"])
+    bare = SliceDataset(toy_store, ["case10_day3"], SliceData(size=(32, 40), fit="pad"), "none", seed=0)
+    assert torch.equal(bare[0, 3]["image"], bare[0, 9]["image"])
+
+
+def test_items_know_their_case(toy_store: Store) -> None:
+    items = SliceDataset(toy_store, ["case20_day5", "case2_day0", "case20_day0"], SliceData(), "none", seed=0)
+    assert items.cases == ["case2"] * 8 + ["case20"] * 16

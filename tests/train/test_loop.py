@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from casefold.config.experiments import Experiment, Seg3d
 from casefold.core import CasefoldError, ConfigError, StaleError
 from casefold.data.sampler import BatchSampler
-from casefold.files import hash_file
+from casefold.files import hash_file, read_record, write_json
 from casefold.folds import FoldTable
 from casefold.models.weights import read_info
 from casefold.oof import join, read_prediction
@@ -176,6 +176,21 @@ def test_a_changed_config_is_refused_by_the_name_of_the_field(
     assert hash_file(tmp_path / "fold0" / "weights.safetensors") == weights
 
 
+def test_a_run_from_before_a_field_was_in_the_schema_is_done(
+    toy_store: Store, toy_table: FoldTable, tmp_path: Path
+) -> None:
+    run = tmp_path / "fold0"
+    train(job_for(small(), toy_table, toy_store, run))
+    manifest = read_record(run / "manifest.json")
+    del manifest["inputs"]["config"]["train"]["label_smoothing"]
+    write_json(run / "manifest.json", manifest)
+    assert train(job_for(small(), toy_table, toy_store, run))["state"] == "done"
+    manifest["inputs"]["config"]["train"]["label_smoothing"] = 0.1
+    write_json(run / "manifest.json", manifest)
+    with pytest.raises(StaleError, match=r"config\.train\.label_smoothing: 0\.1 -> 0\.0"):
+        train(job_for(small(), toy_table, toy_store, run))
+
+
 def test_a_run_that_was_killed_does_not_go_on_under_another_config(
     toy_store: Store, toy_table: FoldTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -247,13 +262,13 @@ def test_a_level_two_voxels_deep_is_never_trained_in_bf16_on_a_cpu(
     monkeypatch: pytest.MonkeyPatch, patch: tuple[int, int, int] | None, precision: str
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
-    model = {"channels": (4, 8, 16, 32), "strides": ((1, 2, 2), 2, 2)}
+    model = {"arch": "unet", "channels": (4, 8, 16, 32), "strides": ((1, 2, 2), 2, 2)}
     config = Seg3d(kind="seg3d", name="deep", data={"patch": patch}, model=model, train={"epochs": 1, "batch_size": 1})
     assert loop._safe_precision(config, torch.device("cpu")) == precision
 
 
 def test_bf16_asked_for_by_name_where_it_is_wrong_is_refused() -> None:
-    model = {"channels": (4, 8, 16, 32), "strides": ((1, 2, 2), 2, 2)}
+    model = {"arch": "unet", "channels": (4, 8, 16, 32), "strides": ((1, 2, 2), 2, 2)}
     train = {"epochs": 1, "batch_size": 1, "precision": "bf16"}
     config = Seg3d(kind="seg3d", name="deep", data={"patch": (8, 32, 32)}, model=model, train=train)
     with pytest.raises(ConfigError, match="gives wrong gradients where a level of the net is two voxels deep"):

@@ -11,6 +11,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+ONE_SOURCE = "groups come from `file` and `column`, or from `pattern`; give one of the two"
 SLICE_COLUMNS = frozenset({"case", "scan", "z", "slice", "height", "width", "labelled"})
 
 
@@ -23,19 +24,52 @@ class CaseFolds(Strict):
 
 
 class GroupFolds(Strict):
-    """Group k-fold: all cases of a group (a hospital, a car) together, by a CSV's column or by the case's name."""
+    """Cases of one group (a hospital, a car) stay together: groups by a CSV's column, or by the case's name."""
 
-    kind: Literal["group"]
     file: str | None = Field(None, description="a CSV below the root with the columns `case` and `column`")
     column: str | None = None
     pattern: str | None = Field(None, description="regular expression; its first group in a case's name is the group")
+
+    @model_validator(mode="after")
+    def _at_most_one_source(self) -> "GroupFolds":
+        if (self.file is None) != (self.column is None) or not (self.file is None or self.pattern is None):
+            raise ValueError(ONE_SOURCE)
+        return self
+
+
+class GroupKFolds(GroupFolds):
+    """Group k-fold: stratified as kind `case`, but by whole groups."""
+
+    kind: Literal["group"]
     count: int = Field(5, ge=2)
     seed: int = 2022
 
     @model_validator(mode="after")
-    def _one_source(self) -> "GroupFolds":
-        if (self.file is None) != (self.column is None) or (self.file is None) == (self.pattern is None):
-            raise ValueError("groups come from `file` and `column`, or from `pattern`; give one of the two")
+    def _one_source(self) -> "GroupKFolds":
+        if self.file is None and self.pattern is None:
+            raise ValueError(ONE_SOURCE)
+        return self
+
+
+class SharesFolds(GroupFolds):
+    """Shares of the cases (of the groups, where some are given), shuffled by seed. One fold, held back: `validation`.
+
+    `tune` wants at least two cases there. `test` neither trains nor validates; only `score --part test` and `report`
+    read it.
+    """
+
+    kind: Literal["shares"]
+    train: float = Field(0.5, gt=0, lt=1)
+    validation: float = Field(0.2, gt=0, lt=1)
+    test: float = Field(0.3, ge=0, lt=1)
+    seed: int = 2022
+
+    @model_validator(mode="after")
+    def _whole(self) -> "SharesFolds":
+        total = self.train + self.validation + self.test
+        if abs(total - 1) > 1e-9:
+            parts = f"train {self.train}, validation {self.validation} and test {self.test}"
+            raise ValueError(f"{parts} should sum to 1, but sum to {total:g}")
         return self
 
 
@@ -48,7 +82,7 @@ class TimeFolds(Strict):
 class GivenFolds(Strict):
     """A split that came with the data: a CSV below the root says of each case train, val or test.
 
-    One fold, held back: `val`. `test` neither trains nor validates; only `score` and `report` read it.
+    One fold, held back: `val`. `test` neither trains nor validates; only `score --part test` and `report` read it.
     """
 
     kind: Literal["given"]
@@ -57,7 +91,7 @@ class GivenFolds(Strict):
     column: str = Field("split", description="the column that says train, val or test")
 
 
-FoldsConfig = Annotated[CaseFolds | GroupFolds | TimeFolds | GivenFolds, Field(discriminator="kind")]
+FoldsConfig = Annotated[CaseFolds | GroupKFolds | TimeFolds | GivenFolds | SharesFolds, Field(discriminator="kind")]
 
 
 class N4Filter(Strict):

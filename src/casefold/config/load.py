@@ -197,6 +197,6 @@ def _known_words() -> set[str]:
     waiting: list[type[BaseModel]] = [Strict]
     while waiting:
         model = waiting.pop()
-        words.update(model.model_fields)
+        words.update(field.alias or name for name, field in model.model_fields.items())
         waiting.extend(model.__subclasses__())
     return words

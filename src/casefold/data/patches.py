@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from casefold.config.inputs import VolumeData
-from casefold.config.sampling import PatchSampler
+from casefold.config.sampling import PatchSampler, share_at
 from casefold.core import DataError, Grid, Scan, mask_type
 from casefold.data.augment import augment_patch, patch_pipeline
 from casefold.data.cache import ArrayCache
@@ -90,36 +90,44 @@ class _Volume:
 
 
 class PatchDataset(Dataset[dict[str, Any]]):
-    """Patches of labelled scans, `per_scan` a scan; indexed by (epoch, index), from which alone everything is drawn.
+    """Patches of labelled scans, `per_scan` a scan (or a case, whose scans then take turns from patch to patch and from
+    epoch to epoch); indexed by (epoch, index), from which alone everything is drawn.
 
     An item: image float32 (modality, z, y, x), maps float32 (class, z, y, x), keep float32 (1, z, y, x), name.
     A scan smaller than the patch is padded with the scan's lowest intensity. Of a scan that lies on the network's grid
     only the patch is read. cache_bytes: memory to keep resampled scans in, in each process that loads; one for which
-    there is no room is resampled for every patch.
+    there is no room is resampled for every patch. epochs: how long a share that is a ramp takes.
     """
 
     def __init__(
         self, store: Store, scans: list[str], data: VolumeData, sampler: PatchSampler, augment: str, seed: int,
-        cache_bytes: int = 0,
+        cache_bytes: int = 0, epochs: int = 1,
     ) -> None:  # fmt: skip
-        self.store, self.scans, self.data, self.sampler, self.seed = store, scans, data, sampler, seed
+        self.store, self.data, self.sampler, self.seed, self.epochs = store, data, sampler, seed, epochs
+        groups: dict[str, list[str]] = {}
+        for name in scans:
+            groups.setdefault(store.case_of[name] if sampler.by == "case" else name, []).append(name)
+        self.groups = list(groups.values())
         self.pipeline = patch_pipeline(augment)
         self.cache = ArrayCache(cache_bytes)
         self._counts: dict[str, NDArray[np.int64]] = {}
 
     def __len__(self) -> int:
-        return len(self.scans) * self.sampler.per_scan
+        return len(self.groups) * self.sampler.per_scan
 
     def __getitem__(self, key: tuple[int, int]) -> dict[str, Any]:
         epoch, index = key
-        scan = self.store.scan(self.scans[index // self.sampler.per_scan])
+        group, turn = divmod(index, self.sampler.per_scan)
+        scans = self.groups[group]
+        scan = self.store.scan(scans[(epoch * self.sampler.per_scan + turn) % len(scans)])
         volume = self._volume(scan)
         rng = np.random.default_rng([self.seed, epoch, index, 1])
         z, y, x = volume.masks.shape
         patch = self.data.patch or (z, y, x)
         if math.prod(patch) >= LARGE_VOXELS:
             give_back_freed()
-        corner = self._corner(scan, volume.masks, patch, rng)
+        share = share_at(self.sampler.positive_share, epoch, self.epochs)
+        corner = self._corner(scan, volume.masks, patch, share, rng)
         piece = np.array(cut(volume.image, corner, patch))
         if not volume.is_unit:
             piece = normalizer(self.data.normalize, scan).to_unit(piece)
@@ -135,13 +143,15 @@ class PatchDataset(Dataset[dict[str, Any]]):
             "name": f"{scan.name}/{corner}",
         }
 
-    def _corner(self, scan: Scan, masks: NDArray[Any], patch: Shape, rng: np.random.Generator) -> list[int]:
+    def _corner(
+        self, scan: Scan, masks: NDArray[Any], patch: Shape, positive_share: float, rng: np.random.Generator
+    ) -> list[int]:
         room = [max(0, size - wanted) for size, wanted in zip(masks.shape, patch, strict=True)]
         if scan.name not in self._counts:
             self._counts[scan.name] = _voxels_by_slice(masks, len(scan.classes))
         counts = self._counts[scan.name]
         present = np.flatnonzero(counts.any(axis=1))
-        if len(present) and rng.random() < self.sampler.positive_share:
+        if len(present) and rng.random() < positive_share:
             drawn = rng.choice(present)
             before = np.concatenate([[0], counts[drawn].cumsum()])
             rank = rng.choice(before[-1])

@@ -67,22 +67,48 @@ def _resize(planes: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(planes, size, mode="bilinear", align_corners=False, antialias=True)
 
 
+def near_edges(annotated: NDArray[np.bool_], count: int) -> NDArray[np.bool_]:
+    """The `count` slices on either side of where a class begins and ends in a scan: (z, class), as `annotated` is.
+
+    It begins with its first annotated slice and ends with its last; where that is the scan's own there is no edge.
+    """
+    near = np.zeros_like(annotated)
+    for index in np.flatnonzero(annotated.any(axis=0)):
+        inside = np.flatnonzero(annotated[:, index])
+        for edge in (inside[0], inside[-1] + 1):
+            if 0 < edge < len(annotated):
+                near[max(0, edge - count) : edge + count, index] = True
+    return near
+
+
 class SliceDataset(Dataset[dict[str, Any]]):
     """Labelled slices for training; indexed by (epoch, index), from which alone its augmentation is drawn.
 
     An item: image float32 (channel, height, width), maps float32 (class, height, width), presence float32 (class,),
-    keep float32 (1, height, width) that is 0 where a voxel is to be ignored, name.
-    cache_bytes: memory to keep slices in at the network's size, in each process that loads.
+    keep float32 (1, height, width) that is 0 where a voxel is to be ignored, name. Past the last item the indices begin
+    again with the first, augmented otherwise.
+    cache_bytes: memory to keep slices in at the network's size, in each process that loads. ignore_edges: slices on
+    either side of a class's edges (`near_edges`) whose keep is 0: keep is then (class, height, width), or, where the
+    classes are `exclusive` (softmax), 0 for all of them.
     """
 
     def __init__(
-        self, store: Store, scans: list[str], data: SliceData, augment: str, seed: int, cache_bytes: int = 0
-    ) -> None:
+        self, store: Store, scans: list[str], data: SliceData, augment: str, seed: int, cache_bytes: int = 0,
+        ignore_edges: int = 0, exclusive: bool = False,
+    ) -> None:  # fmt: skip
         self.store, self.data, self.seed = store, data, seed
         self.cache = ArrayCache(cache_bytes)
         rows = store.slices[store.slices["scan"].isin(scans)]
         self.items: list[tuple[str, int]] = list(zip(rows["scan"], rows["z"].tolist(), strict=True))
-        self.positive = (rows[list(store.classes)] > 0).any(axis=1).to_numpy()
+        annotated: NDArray[np.bool_] = (rows[list(store.classes)] > 0).to_numpy()
+        self.positive: NDArray[np.bool_] = np.logical_or.reduce(annotated, axis=1)
+        self.cases: list[str] = rows["case"].tolist()
+        self.counts: NDArray[np.bool_] = np.ones((len(rows), 1), np.bool_)  # in losses on maps: (item, 1 or class)
+        if ignore_edges > 0:
+            near = np.zeros_like(annotated)
+            for places in rows.groupby("scan", sort=False).indices.values():
+                near[places] = near_edges(annotated[places], ignore_edges)
+            self.counts = ~np.logical_or.reduce(near, axis=1, keepdims=True) if exclusive else ~near
         self.pipeline = slice_pipeline(augment, square=data.size[0] == data.size[1])
 
     def __len__(self) -> int:
@@ -90,7 +116,8 @@ class SliceDataset(Dataset[dict[str, Any]]):
 
     def __getitem__(self, key: tuple[int, int]) -> dict[str, Any]:
         epoch, index = key
-        name, z = self.items[index]
+        place = index % len(self.items)
+        name, z = self.items[place]
         scan = self.store.scan(name)
         unit, targets = slice_window(scan, z, self.data, self.cache), self._targets(scan, z)
         unit, targets = augment_slice(self.pipeline, unit, targets, (self.seed, epoch, index))
@@ -99,7 +126,7 @@ class SliceDataset(Dataset[dict[str, Any]]):
             "image": torch.from_numpy(image),
             "maps": torch.from_numpy(targets[:-1].astype(np.float32)),
             "presence": torch.from_numpy(targets[:-1].any(axis=(1, 2)).astype(np.float32)),
-            "keep": torch.from_numpy(1 - targets[-1:].astype(np.float32)),
+            "keep": torch.from_numpy((1 - targets[-1:]) * self.counts[place, :, None, None].astype(np.float32)),
             "name": f"{name}/{z}",
         }
 

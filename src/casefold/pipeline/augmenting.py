@@ -1,6 +1,6 @@
 """What a named augmentation does to slices of a data set, drawn on one sheet."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,15 +31,17 @@ def augment_sheet_step(
     """
     store = prepare_step(project)
     row = _patches(project, pipeline) if kind == "seg3d" else _slices(project, pipeline)
-    rows = [row(store.scan(name), z, index) for index, (name, z) in enumerate(_fullest(store))]
+    kept = project.table(store).kept_for_test(store) if project.table_path.is_file() else []
+    rows = [row(store.scan(name), z, index) for index, (name, z) in enumerate(_fullest(store, kept))]
     path = out or project.out / f"augment_{pipeline}_{kind}.png"
     draw_sheet(rows, store.classes, path)
     return path
 
 
-def _fullest(store: Store) -> list[tuple[str, int]]:
-    """Scan and z of the slices with most pixels in masks, one a scan."""
-    counted = store.slices.assign(pixels=store.slices[list(store.classes)].sum(axis=1))
+def _fullest(store: Store, kept: Sequence[str]) -> list[tuple[str, int]]:
+    """Scan and z of the slices with most pixels in masks, one a scan; none of the scans that are kept for the test."""
+    slices = store.slices[~store.slices["scan"].isin(kept)]
+    counted = slices.assign(pixels=slices[list(store.classes)].sum(axis=1))
     best = counted[counted["pixels"] > 0].sort_values("pixels", ascending=False, kind="stable")
     best = best.drop_duplicates("scan").head(ROWS)
     return list(zip(best["scan"], best["z"].tolist(), strict=True))

@@ -1,9 +1,11 @@
 """oof: verified out-of-fold predictions and their Dice tables."""
 
 import logging
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,7 @@ from casefold.core import HALF, Prediction, Scan
 from casefold.files import hash_file, hash_value, write_text, writing
 from casefold.folds import FoldTable
 from casefold.metrics import (
+    DICE_WEIGHT,
     UwmgiScore,
     dice_by_slice,
     dice_of,
@@ -61,18 +64,48 @@ class Tally:
             self.cases[case] = self.cases.get(case, np.zeros_like(counts)) + counts
         self.uwmgi += other.uwmgi
 
-    def row(self) -> dict[str, float]:
-        """Means over slices, scans and cases; Dice of a case also by class."""
+    def values(self) -> dict[str, NDArray[np.float64]]:
+        """What each number of `row` is the mean of, flat, NaN where nothing counts; for `uw_score` its Dice alone."""
         by_case = np.stack([dice_of(counts) for counts in self.cases.values()])
         total = mean_uwmgi(self.uwmgi)
         return {
-            "dice_slice": float(nan_mean(np.concatenate([d.ravel() for d in self.slices]))),
-            "dice_scan": float(nan_mean(np.stack(self.scans))),
-            "dice_case": float(nan_mean(nan_mean(by_case, axis=1))),
-            "uw_score": total.score,
-            "uw_distance": total.hausdorff,
-            **{f"dice {name}": float(nan_mean(by_case[:, c])) for c, name in enumerate(self.classes)},
+            "dice_slice": np.concatenate([d.ravel() for d in self.slices]),
+            "dice_scan": np.concatenate(self.scans),
+            "dice_case": np.asarray(nan_mean(by_case, axis=1)),
+            "uw_score": total.dice_values,
+            "uw_distance": total.distances,
+            **{f"dice {name}": by_case[:, c] for c, name in enumerate(self.classes)},
         }
+
+    def row(self) -> dict[str, float]:
+        """Means over slices, scans and cases; Dice of a case also by class."""
+        means = {name: nan_mean(values) for name, values in self.values().items()}
+        return {name: float(mean) for name, mean in _with_score(means).items()}
+
+
+def case_interval(cases: Sequence[Tally], draws: int = 2000, level: float = 0.95) -> list[dict[str, float]]:
+    """The bounds, low and high, of each number of `Tally.row`: percentile bootstrap over cases, a tally a case.
+
+    A class that no case has gives NaN.
+    """
+    drawn = np.random.default_rng(0).integers(len(cases), size=(draws, len(cases)))
+    parts = [tally.values() for tally in cases]
+    means = {}
+    for name in parts[0]:
+        sums = np.array([np.nansum(part[name]) for part in parts])[drawn].sum(axis=1)
+        counts = np.array([np.count_nonzero(~np.isnan(part[name])) for part in parts])[drawn].sum(axis=1)
+        means[name] = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+    there = {name: values[~np.isnan(values)] for name, values in _with_score(means).items()}
+    bounds = (1 - level) / 2, (1 + level) / 2
+    return [
+        {name: float(np.quantile(values, q)) if values.size else math.nan for name, values in there.items()}
+        for q in bounds
+    ]
+
+
+def _with_score(means: Mapping[str, Any]) -> dict[str, Any]:
+    """Means of `Tally.values`, one or many of each, with the UW-Madison score in the place of its Dice."""
+    return {**means, "uw_score": DICE_WEIGHT * means["uw_score"] + (1 - DICE_WEIGHT) * (1 - means["uw_distance"])}
 
 
 def predictions(
@@ -125,6 +158,20 @@ def evaluation_inputs(project: Project, table: FoldTable, store: Store, folds: S
     return hash_value([as_plain(project.ensemble), weights, table.hash, store.data_hash])
 
 
+def is_current(path: Path, inputs: str) -> bool:
+    """Whether a table is there and was made from these inputs, a digest."""
+    mark = path.with_suffix(".inputs")
+    return path.is_file() and mark.is_file() and mark.read_text() == inputs
+
+
+def write_current(frame: pd.DataFrame, path: Path, inputs: str) -> None:
+    """Write a table, and beside it the digest of what it was made from."""
+    with writing(path):
+        path.with_suffix(".inputs").unlink(missing_ok=True)
+    write_text(path, frame.to_csv(index=False))
+    write_text(path.with_suffix(".inputs"), inputs)
+
+
 def trained(project: Project, folds: Sequence[int] | None) -> tuple[Store, FoldTable, Sequence[int]]:
     train_step(project, None if folds is None else [str(fold) for fold in folds])
     store = project.store()
@@ -134,18 +181,6 @@ def trained(project: Project, folds: Sequence[int] | None) -> tuple[Store, FoldT
     if table.kind == "time":
         logger.warning("same case: under a fold table by time, scores are on later scans of cases that were trained on")
     return store, table, range(table.count) if folds is None else folds
-
-
-def is_current(path: Path, inputs: str) -> bool:
-    mark = path.with_suffix(".inputs")
-    return path.is_file() and mark.is_file() and mark.read_text() == inputs
-
-
-def write_current(frame: pd.DataFrame, path: Path, inputs: str) -> None:
-    with writing(path):
-        path.with_suffix(".inputs").unlink(missing_ok=True)
-    write_text(path, frame.to_csv(index=False))
-    write_text(path.with_suffix(".inputs"), inputs)
 
 
 def _slices(scan: Scan, presence: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -2,12 +2,13 @@
 
 import logging
 import multiprocessing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -41,6 +42,8 @@ from casefold.submission import Score, Slice, check_csv, rows, score, write_csv
 
 logger = logging.getLogger(__name__)
 FALLBACK_SCANS = 3
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -68,11 +71,7 @@ def submit_step(project: Project, folder: Path | None, out: Path | None, sample:
     Without a test part a few training scans are predicted instead, as in a Kaggle notebook's public run, with a
     warning. Where predictions go back as files, as for NIfTI, the result is their folder.
     """
-    if not recipe_path(project).is_file():
-        tune_step(project)
-    recipe = load_recipe(recipe_path(project))
-    _refuse_stale(project, recipe)
-    recipe = replace(recipe, rungs=recipe.rungs[:1])  # no clock runs here, so cheaper rungs and their members wait
+    recipe = current_recipe(project)
     raws = find(project.dataset, project.raw, "test", folder)
     if not raws and folder is None:
         raws = find(project.dataset, project.raw, "train")[:FALLBACK_SCANS]
@@ -114,25 +113,14 @@ def score_step(project: Project, submission: Path, truth: Path, folder: Path | N
     return _score_frame(score(submission, truth, slices, project.dataset.classes, form=form, truth_form=labelled))
 
 
-def _task(project: Project, recipe: Recipe, out: Path | None) -> Task:
-    outside = open_tests(project, recipe.members, recipe.classes)
-    own = [name for name in recipe.members if name not in outside]
-    if project.ensemble.models == "full":
-        train_step(project, [FULL], recipe.members)
-        runs = {name: [project.run(name, FULL)] for name in own}
-    else:
-        runs = {name: [project.run(name, str(fold)) for fold in recipe.folds] for name in own}
-    hashes = {name: [hash_file(run / "weights.safetensors") for run in paths] for name, paths in runs.items()}
-    hashes |= {name: digests_of_tests(made) for name, made in outside.items()}
-    # what a reader adds to OUTSIDE_STORE, as the values of classes, is what results are written by
-    form = project.dataset.model_dump(mode="json", exclude=set(Dataset.OUTSIDE_STORE - {"submission"}))
-    parts = project.out / "submit" / hash_value([as_plain(recipe), hashes, form])
-    one_class = exclusive(project.dataset, project.raw)
-    results = (out or project.out / "label_maps") if submission_form(project.dataset) is None else None
-    return Task(project.dataset, project.raw, recipe, runs, outside, parts, project.device, one_class, results)
+def current_recipe(project: Project) -> Recipe:
+    """The tuned recipe, tuned here where there is none; raises StaleError where its inputs changed since.
 
-
-def _refuse_stale(project: Project, recipe: Recipe) -> None:
+    Of its rungs the first alone: no clock runs here, so cheaper ones and their members are not wanted.
+    """
+    if not recipe_path(project).is_file():
+        tune_step(project)
+    recipe = load_recipe(recipe_path(project))
     store = project.store()
     inputs = evaluation_inputs(project, project.table(store), store, recipe.folds)
     mark = project.out / "scores.inputs"
@@ -141,27 +129,58 @@ def _refuse_stale(project: Project, recipe: Recipe) -> None:
             f"{recipe_path(project)} was tuned before the ensemble's config, a member's weights, the fold table or the "
             "data changed; run `tune` again"
         )
+    return replace(recipe, rungs=recipe.rungs[:1])
+
+
+def models_of(
+    project: Project, recipe: Recipe
+) -> tuple[dict[str, list[Path]], dict[str, Outside], dict[str, list[str]]]:
+    """By member the runs that predict for a recipe, full ones trained here where missing; the test maps of external
+    members; and the hashes of all these."""
+    outside = open_tests(project, recipe.members, recipe.classes)
+    own = [name for name in recipe.members if name not in outside]
+    if project.ensemble.models == "full":
+        train_step(project, [FULL], recipe.members)
+        runs = {name: [project.run(name, FULL)] for name in own}
+    else:
+        runs = {name: [project.run(name, str(fold)) for fold in recipe.folds] for name in own}
+    hashes = {name: [hash_file(run / "weights.safetensors") for run in paths] for name, paths in runs.items()}
+    return runs, outside, hashes | {name: digests_of_tests(made) for name, made in outside.items()}
+
+
+def side_by_side(project: Project, work: Callable[[Sequence[T]], R], items: Sequence[T]) -> list[R]:
+    """What `work` gives of shares of the items, one for each of the project's processes, in no order."""
+    processes = min(project.jobs, len(items))
+    if processes <= 1:
+        return [work(items)] if items else []
+    try:
+        with pool(processes) as workers:
+            jobs = [workers.submit(work, items[start::processes]) for start in range(processes)]
+            return [job.result() for job in as_completed(jobs)]
+    except BrokenProcessPool as e:
+        raise DataError(
+            "a process that predicted scans was killed, most likely for want of memory; call again with fewer "
+            f"--jobs. {AFTERWARDS}"
+        ) from e
+
+
+def _task(project: Project, recipe: Recipe, out: Path | None) -> Task:
+    runs, outside, hashes = models_of(project, recipe)
+    # what a reader adds to OUTSIDE_STORE, as the values of classes, is what results are written by
+    form = project.dataset.model_dump(mode="json", exclude=set(Dataset.OUTSIDE_STORE - {"submission"}))
+    parts = project.out / "submit" / hash_value([as_plain(recipe), hashes, form])
+    one_class = exclusive(project.dataset, project.raw)
+    results = (out or project.out / "label_maps") if submission_form(project.dataset) is None else None
+    return Task(project.dataset, project.raw, recipe, runs, outside, parts, project.device, one_class, results)
 
 
 def _predict_all(project: Project, task: Task, raws: Sequence[RawScan]) -> list[dict[str, Any]]:
     """What each scan gave; raises DataError naming the scans that can't be predicted once the others are."""
     waiting = [raw for raw in raws if not _is_done(task, raw)]
     logger.info("submit: %d of %d scans to predict", len(waiting), len(raws))
-    processes = min(project.jobs, len(waiting))
     failed: dict[str, str] = {}
-    if processes == 1:
-        failed = _predict_share(task, waiting)
-    elif waiting:
-        try:
-            with pool(processes) as workers:
-                shares = [waiting[start::processes] for start in range(processes)]
-                for job in as_completed([workers.submit(_predict_share, task, share) for share in shares]):
-                    failed |= job.result()
-        except BrokenProcessPool as e:
-            raise DataError(
-                "a process that predicted scans was killed, most likely for want of memory; call again with fewer "
-                f"--jobs. {AFTERWARDS}"
-            ) from e
+    for reasons in side_by_side(project, partial(_predict_share, task), waiting):
+        failed |= reasons
     if failed:
         lines = "\n".join(f"  {name}: {reason}" for name, reason in failed.items())
         raise DataError(

@@ -58,7 +58,7 @@ class Preflight:
 def preflight(job: Job) -> Preflight:
     """Learn one batch by heart and measure; nothing is written. Raises CasefoldError where the loss does not fall."""
     store = Store(job.store)
-    names, held = (store.labelled(), []) if job.fold == "full" else job.table.split(store, int(job.fold))
+    names, held = (job.table.learnable(store), []) if job.fold == "full" else job.table.split(store, int(job.fold))
     config, fabric = job.config, make_fabric(job.config, job.device)
     torch.manual_seed(config.train.seed)
     raw = build(config, len(store.scan(names[0]).image), len(store.classes), pretrained=True).to(fabric.device)
@@ -85,18 +85,18 @@ def preflight(job: Job) -> Preflight:
     scan = store.scan((held or names)[0])
     began = time.perf_counter()
     predict_with(config, raw, store.classes, scan, fabric.device)
-    every = config.train.validate_every
+    every, epochs = config.train.validate_every, config.train.epochs
     return Preflight(
         title=job.title,
         shapes={name: tuple(value.shape) for name, value in batch.items() if isinstance(value, torch.Tensor)},
         parameters=parameters(raw),
         first_loss=losses[0],
         last_loss=losses[-1],
-        steps_an_epoch=sampler.length(0) // config.train.accumulate,
+        steps_an_epoch=round(np.mean([sampler.length(at) for at in range(epochs)])) // config.train.accumulate,
         step_s=float(np.median(times[WARM:])) * config.train.accumulate,
         load_s=load_s * config.train.accumulate,
         validation_s=(time.perf_counter() - began) * len(held),
         peak_mb=peak_megabytes(),
-        epochs=config.train.epochs,
-        validations=-(-config.train.epochs // every) if held else 0,
+        epochs=epochs,
+        validations=-(-epochs // every) if held else 0,
     )

@@ -14,8 +14,8 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from casefold.config.experiments import Cls, Experiment, Seg3d, Seg25d
-from casefold.config.load import differing_fields, dump, save
-from casefold.core import HALF, CasefoldError, Prediction, Scan, StaleError
+from casefold.config.load import differing_fields, dump, parse_experiment, save
+from casefold.core import HALF, CasefoldError, ConfigError, Prediction, Scan, StaleError
 from casefold.data.patches import PatchDataset
 from casefold.data.sampler import BatchSampler
 from casefold.data.slices import SliceDataset
@@ -75,13 +75,21 @@ def is_done(job: Job, store: Store) -> bool:
     if not path.is_file():
         return False
     manifest = read_record(path)
-    changed = differing_fields(manifest["inputs"], job.inputs(store))
+    changed = differing_fields(_in_todays_words(manifest["inputs"]), job.inputs(store))
     if changed:
         raise StaleError(
             f"{job.run} was trained from other inputs: {'; '.join(changed[:5])}. Give the experiment a new name, put "
             "the old inputs back, or call again with --redo, which moves the old run aside"
         )
     return bool(manifest["state"] == "done")
+
+
+def _in_todays_words(inputs: dict[str, Any]) -> dict[str, Any]:
+    """An earlier run's inputs; fields that the schema got since have their defaults, under which nothing changes."""
+    try:
+        return inputs | {"config": dump(parse_experiment(dict(inputs["config"]), Path("manifest.json")))}
+    except ConfigError:
+        return inputs
 
 
 def move_aside(run: Path) -> None:
@@ -230,12 +238,23 @@ def datasets(job: Job, store: Store, names: list[str], rank: int, ranks: int) ->
     """The training items of a run and what draws batches from them, for one rank of several."""
     config, cache_bytes = job.config, job.cache_bytes // max(1, job.habits.workers)
     seed, batch, group = config.train.seed, config.train.batch_size, config.train.accumulate
+    epochs = config.train.epochs
     if isinstance(config, Seg3d):
-        patches = PatchDataset(store, names, config.data, config.sampler, config.augment, seed, cache_bytes)
+        patches = PatchDataset(store, names, config.data, config.sampler, config.augment, seed, cache_bytes, epochs)
         return patches, BatchSampler(np.ones(len(patches), np.bool_), 1.0, batch, seed, rank, ranks, group)
     if isinstance(config, Cls | Seg25d):
-        slices = SliceDataset(store, names, config.data, config.augment, seed, cache_bytes)
-        return slices, BatchSampler(slices.positive, config.sampler.empty_share, batch, seed, rank, ranks, group)
+        shown, ignored = config.sampler, config.sampler.ignore_edges
+        if isinstance(config, Cls) and ignored > 0:
+            raise ConfigError(
+                f"{config.name}: sampler.ignore_edges {ignored} leaves slices out of the losses on maps, but a "
+                "classifier has none; take it out"
+            )
+        exclusive = isinstance(config, Seg25d) and config.model.activation == "softmax"
+        slices = SliceDataset(store, names, config.data, config.augment, seed, cache_bytes, ignored, exclusive)
+        return slices, BatchSampler(
+            slices.positive, shown.empty_share, batch, seed, rank, ranks, group, positive_share=shown.positive_share,
+            cases=slices.cases if shown.by == "case" else None, epochs=epochs,
+        )  # fmt: skip
     raise CasefoldError(f"no data set is known for {type(config).__name__}")
 
 

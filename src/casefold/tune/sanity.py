@@ -69,8 +69,8 @@ def _map_gains(truth: NDArray[np.bool_], found: NDArray[np.bool_], classes: Sequ
     now = _agreement(truth, found)
     gains = {f"axis {name} is flipped": _agreement(truth, np.flip(found, axis)) - now for name, axis in AXES.items()}
     for by, (here, there) in SHIFTS.items():
-        gains[f"shifted by {by:+d} slice along z"] = (
-            _agreement(truth[:, here], found[:, there]) - _agreement(truth[:, here], found[:, here])
+        gains[f"shifted by {by:+d} slice along z"] = _agreement(truth[:, here], found[:, there]) - _agreement(
+            truth[:, here], found[:, here]
         )
     if box is None:
         return gains

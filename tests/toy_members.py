@@ -56,7 +56,7 @@ def seg3d(**changes: Any) -> Seg3d:
         "kind": "seg3d",
         "name": "toy_3d",
         "data": {"patch": (4, 16, 16)},
-        "model": {"channels": (4, 8), "strides": (2,), "res_units": 0},
+        "model": {"arch": "unet", "channels": (4, 8), "strides": (2,), "res_units": 0},
         "losses": [{"name": "dice"}],
         "augment": "none",
         "train": TRAIN,

@@ -1,28 +1,20 @@
-"""Every kind of network through one tester: any size in, logits of that size out, padding exact."""
+"""Any size in, logits of that size out: padding exact, channels by window, map and memory format."""
 
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
+from toy_nets import CLASSES, built, image_for
 
 from casefold.config.experiments import Experiment
-from casefold.config.networks import ArchName, Seg3dModel
 from casefold.core import ConfigError
-from casefold.models.build import (
-    SMP_ARCHS,
-    PaddedNet,
-    _size_argument,
-    build,
-    level_depths,
-    map_channels,
-    memory_format,
-    parameters,
-)
+from casefold.models.build import PaddedNet, build, map_channels, memory_format, parameters
+from casefold.models.slices import SMP_ARCHS
 from toy_members import ENCODER, cls, seg3d, seg25d
 
-CLASSES = 2
 ANISOTROPIC = {"channels": (4, 4, 8), "strides": ((1, 2, 2), 2)}
 SEGMENTERS: list[Any] = [
     *(pytest.param(seg25d(model={"arch": arch}), (35, 50), (64, 64), id=arch) for arch in SMP_ARCHS),
@@ -35,16 +27,6 @@ SEGMENTERS: list[Any] = [
 ]
 
 
-def build_seeded(config: Experiment, modalities: int = 1) -> PaddedNet:
-    torch.manual_seed(0)
-    return build(config, modalities, CLASSES).eval()
-
-
-def image_for(config: Any, size: tuple[int, ...], modalities: int = 1) -> Tensor:
-    channels = modalities * len(getattr(config.data, "window", (0,)))
-    return torch.from_numpy(np.random.default_rng(1).normal(size=(2, channels, *size)).astype(np.float32))
-
-
 def edge_padded(image: Tensor, size: tuple[int, ...]) -> Tensor:
     """The far border repeated until the size is reached."""
     short = [(0, wanted - have) for wanted, have in zip(size, image.shape[2:], strict=True)]
@@ -53,7 +35,7 @@ def edge_padded(image: Tensor, size: tuple[int, ...]) -> Tensor:
 
 @pytest.mark.parametrize(("config", "size", "inner"), SEGMENTERS)
 def test_maps_have_the_size_that_came(config: Any, size: tuple[int, ...], inner: tuple[int, ...]) -> None:
-    net, image = build_seeded(config), image_for(config, size)
+    net, image = built(config).eval(), image_for(config, size)
     channels = CLASSES + (config.model.activation == "softmax")
     with torch.inference_mode():
         maps = net(image)["maps"]
@@ -69,7 +51,7 @@ def test_modalities_are_channels_of_every_slice_of_the_window(config: Any, axes:
     windows = 1
     if axes == 2:
         windows, config = 3, config.model_copy(update={"data": config.data.model_copy(update={"window": (-2, 0, 2)})})
-    net = build_seeded(config, modalities=2)
+    net = built(config, modalities=2).eval()
     first = next(value for value in net.state_dict().values() if value.ndim == axes + 2)
     assert first.shape[1] == 2 * windows
     with torch.inference_mode():
@@ -79,85 +61,39 @@ def test_modalities_are_channels_of_every_slice_of_the_window(config: Any, axes:
 
 
 def test_a_classifier_takes_any_size_as_it_is() -> None:
-    net, image = build_seeded(cls()), image_for(cls(), (35, 50))
+    net, image = built(cls()).eval(), image_for(cls(), (35, 50))
     with torch.inference_mode():
         presence = net(image)["presence"]
         assert torch.equal(presence, net.net(image))
     assert presence.shape == (2, CLASSES)
 
 
-@pytest.mark.parametrize(("head", "outputs"), [("none", None), ("any", 1), ("classes", CLASSES)])
-def test_presence_head(head: str, outputs: int | None) -> None:
-    config = seg25d(model={"presence_head": head})
-    with torch.inference_mode():
-        found = build_seeded(config)(image_for(config, (35, 50)))
-    assert found["maps"].shape == (2, CLASSES, 35, 50)
-    if outputs is None:
-        assert set(found) == {"maps"}
-    else:
-        assert found["presence"].shape == (2, outputs)
+class Halved(nn.Module):
+    """Maps that are the image, and the means of every two columns."""
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        return {"maps": image, "maps@1": F.avg_pool2d(image, (1, 2))}
+
+
+def test_coarser_maps_stay_small_but_those_of_a_padded_image_are_enlarged_and_cropped() -> None:
+    net = PaddedNet(Halved(), (1, 4), lambda outputs: outputs)
+    whole = net(torch.tensor([[[[0.0, 2.0, 4.0, 6.0]]]]))
+    assert {name: value.flatten().tolist() for name, value in whole.items()} == {"maps": [0, 2, 4, 6], "maps@1": [1, 5]}
+    padded = net(torch.tensor([[[[0.0, 2.0, 4.0]]]]))
+    # 0 2 4 4 has the means 1 and 4; four columns lie 1/4 and 3/4 of the way between them, or beyond
+    assert {name: value.flatten().tolist() for name, value in padded.items()} == {
+        "maps": [0, 2, 4],
+        "maps@1": [1, 1 + 3 / 4, 1 + 3 * 3 / 4],
+    }
 
 
 def test_softmax_has_a_background_channel_in_front() -> None:
     assert (map_channels("sigmoid", 3), map_channels("softmax", 3)) == (3, 4)
 
 
-@pytest.mark.parametrize(
-    ("encoder", "extra"),
-    [
-        ("swin_tiny_patch4_window7_224", {"img_size": (64, 96)}),
-        ("maxvit_nano_rw_256", {"img_size": (64, 96)}),
-        ("tf_efficientnet_lite0", {}),
-    ],
-)
-def test_encoders_cut_for_one_size_are_told_it(encoder: str, extra: dict[str, tuple[int, int]]) -> None:
-    assert _size_argument(encoder, (35, 96)) == extra
-
-
-@pytest.mark.parametrize(
-    "config",
-    [
-        seg25d(data={"size": (35, 50)}, model={"encoder": "tu-maxvit_rmlp_pico_rw_256"}),
-        seg25d(data={"size": (35, 50)}, model={"encoder": "tu-swin_tiny_patch4_window7_224"}),
-        cls(data={"size": (35, 50)}, model={"encoder": "swin_tiny_patch4_window7_224"}),
-    ],
-    ids=["maxvit", "swin", "swin, a classifier"],
-)
-def test_encoders_cut_for_one_size_run_at_the_configs_size(config: Any) -> None:
-    with torch.inference_mode():
-        outputs = build_seeded(config)(image_for(config, (35, 50)))
-    shapes = {"maps": (2, CLASSES, 35, 50), "presence": (2, CLASSES)}
-    assert {what: tuple(value.shape) for what, value in outputs.items()} == {what: shapes[what] for what in outputs}
-
-
-@pytest.mark.parametrize(
-    ("config", "message"),
-    [
-        (
-            cls(model={"encoder": "tf_efficientnet_light0"}),
-            r"can't be built \(did you mean 'tf_efficientnet_lite0'\?\)",
-        ),
-        (
-            seg25d(model={"encoder": "tu-tf_efficientnet_light0"}),
-            r"can't be built \(did you mean 'tu-tf_efficientnet_lite0'\?\)",
-        ),
-        (seg25d(model={"encoder": "resnet81"}), r"'resnet81' can't be built \(did you mean 'resnet18'\?\)"),
-        (seg25d(model={"encoder": "tu-test_vit"}), r"can't be built \(Unsupported model downsampling pattern\.\)"),
-    ],
-    ids=["cls", "of timm", "of smp", "of another shape"],
-)
-def test_an_unknown_encoder_is_named_with_the_nearest(config: Any, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        build(config, 1, CLASSES)
-
-
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(ConfigError, match="no network is known for Experiment"):
         build(Experiment(name="x", train={"epochs": 1}), 1, 1)
-
-
-def test_the_words_of_the_config_are_those_of_the_table() -> None:
-    assert list(get_args(ArchName)) == list(SMP_ARCHS)
 
 
 def test_parameters_by_hand() -> None:
@@ -172,19 +108,3 @@ def test_slices_are_kept_channels_last() -> None:
     assert memory_format(build(seg25d(), 1, 1)) == torch.channels_last
     assert memory_format(build(seg3d(), 1, 1)) == torch.contiguous_format
     assert ENCODER in seg25d().model.encoder
-
-
-@pytest.mark.parametrize(
-    ("depth", "levels"), [(16, [16, 16, 8, 4]), (8, [8, 8, 4, 2]), (9, [12, 12, 6, 3]), (1, [4, 4, 2, 1])]
-)
-def test_level_depths_are_those_after_padding(depth: int, levels: list[int]) -> None:
-    model = Seg3dModel(channels=(4, 8, 16, 32), strides=((1, 2, 2), 2, 2))
-    assert level_depths(model, depth) == levels
-
-
-def test_the_classifier_starts_with_small_logits() -> None:
-    net = build(cls(model={"encoder": "tf_efficientnet_lite0"}), modalities=1, classes=1)
-    head = net.net.get_classifier()  # timm alone would spread these weights over -1..1
-    assert head.weight.shape == (1, 1280)
-    assert head.weight.abs().max() < 0.1
-    assert head.bias.tolist() == [0.0]

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from monai.networks import nets
 from torch import nn
 
+from casefold.config.experiments import Seg3d, as_plain
 from casefold.config.training import InitFrom
 from casefold.core import ConfigError, DataError, LeakError
 from casefold.folds import FoldTable
+from casefold.models.build import build
 from casefold.models.weights import read_info
 from casefold.store import Store
 from casefold.train.initial import find_initial, load_initial
@@ -37,6 +40,45 @@ def test_what_fits_is_taken_and_the_rest_is_named(
     assert torch.equal(net[0].bias, bias)  # of another shape
     assert "1 of 4 tensors taken, 1 of its own not used" in caplog.text
     assert "left as built: 0.bias, 1.weight, 1.bias" in caplog.text
+
+
+# as the bundles spleen_ct_segmentation and brats_mri_segmentation have them, but narrower
+UNET = {"channels": (4, 8, 16), "strides": (2, 2), "num_res_units": 2, "norm": "batch"}
+SEGRESNET = {"init_filters": 8, "blocks_down": (1, 1), "blocks_up": (1,), "dropout_prob": 0.2}
+OURS = {
+    "unet": {"arch": "unet", "channels": (4, 8, 16), "strides": (2, 2), "res_units": 2, "norm": "batch"},
+    "segresnet": {"arch": "segresnet", "filters": 8, "blocks_down": (1, 1), "blocks_up": (1,), "dropout": 0.2},
+}
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "net.", "network."])
+@pytest.mark.parametrize("key", [None, "model", "state_dict"])
+@pytest.mark.parametrize("arch", ["unet", "segresnet"])
+def test_a_monai_bundles_weights_arrive(
+    tmp_path: Path, arch: str, key: str | None, prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    monai = (
+        nets.UNet(3, 4, 3, **UNET) if arch == "unet" else nets.SegResNet(3, in_channels=4, out_channels=3, **SEGRESNET)
+    )
+    state = {f"{prefix}{name}": value for name, value in monai.state_dict().items()}
+    torch.save(state if key is None else {key: state, "epoch": 300}, tmp_path / "model.pt")
+    net = build(Seg3d.model_validate(as_plain(seg3d()) | {"model": OURS[arch]}), modalities=4, classes=3)
+    with caplog.at_level(logging.INFO):
+        load_initial(net, tmp_path / "model.pt")
+    count = len(monai.state_dict())
+    assert f"{count} of {count} tensors taken, 0 of its own not used" in caplog.text
+    assert "left as built" not in caplog.text
+    image = torch.linspace(-1, 1, 2 * 4 * 8**3).reshape(2, 4, 8, 8, 8)
+    with torch.inference_mode():
+        assert torch.equal(net.eval()(image)["maps"], monai.eval()(image))
+
+
+def test_a_bundles_head_for_other_classes_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    torch.save(nets.SegResNet(3, in_channels=4, out_channels=3, **SEGRESNET).state_dict(), tmp_path / "model.pt")
+    net = build(Seg3d.model_validate(as_plain(seg3d()) | {"model": OURS["segresnet"]}), modalities=4, classes=1)
+    with caplog.at_level(logging.INFO):
+        load_initial(net, tmp_path / "model.pt")
+    assert "left as built: net.conv_final.2.conv.weight, net.conv_final.2.conv.bias" in caplog.text
 
 
 def test_a_file_of_which_nothing_fits_is_refused(tmp_path: Path) -> None:

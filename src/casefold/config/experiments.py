@@ -75,7 +75,7 @@ class Seg3d(Experiment):
     kind: Literal["seg3d"]
     data: VolumeData = VolumeData()
     sampler: PatchSampler = PatchSampler()
-    model: Seg3dModel = Seg3dModel()
+    model: Seg3dModel
     losses: tuple[LossConfig, ...] = (Bce(), Dice())
 
     @model_validator(mode="after")

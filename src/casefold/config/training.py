@@ -169,6 +169,11 @@ class Train(Strict):
     mix: Mix = Mix()
     init_from: InitFrom | None = None
     compile: bool = Field(False, description="torch.compile")
+    gradient_checkpointing: bool = Field(
+        False,
+        description="compute activations again going back instead of keeping them: less memory, more time, the same "
+        "gradients; batch norms within count each batch twice in their running statistics",
+    )
     validate_every: int = Field(5, ge=1, description="epochs between validations on whole scans; the last always is")
     patience: int | None = Field(
         None, ge=1, description="stop after so many validations without a better one and keep the best: early stopping"

@@ -93,9 +93,7 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 def _best_prefix(given: dict[str, Tensor], own: dict[str, Tensor]) -> Callable[[str], str]:
     """From the net's names to the file's: the change of prefix under which most tensors fit."""
-    changes: list[Callable[[str], str]] = [str]
-    changes += [partial(str.__add__, prefix) for prefix in PREFIXES]
-    changes += [partial(_without, prefix) for prefix in PREFIXES]
+    changes = [partial(_exchange, old, new) for old in ("", *PREFIXES) for new in ("", *PREFIXES)]
 
     def fits(change: Callable[[str], str]) -> int:
         return sum(change(name) in given and given[change(name)].shape == own[name].shape for name in own)
@@ -103,5 +101,5 @@ def _best_prefix(given: dict[str, Tensor], own: dict[str, Tensor]) -> Callable[[
     return max(changes, key=fits)
 
 
-def _without(prefix: str, name: str) -> str:
-    return name.removeprefix(prefix)
+def _exchange(old: str, new: str, name: str) -> str:
+    return new + name.removeprefix(old)

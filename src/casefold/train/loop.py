@@ -20,8 +20,9 @@ from tqdm import tqdm
 from casefold.config.experiments import Experiment, Seg3d
 from casefold.core import CasefoldError, ConfigError, DataError
 from casefold.data.sampler import BatchSampler
-from casefold.models.build import PaddedNet, level_depths, memory_format
+from casefold.models.build import PaddedNet, memory_format
 from casefold.models.precision import Precision, pick_device, resolve
+from casefold.models.volumes import level_depths
 from casefold.train.log import write_rows
 from casefold.train.optim import Average, build_optimizer, schedule_factor
 from casefold.train.state import Progress, State

@@ -168,8 +168,10 @@ def train(job: Job) -> dict[str, Any]:
     if fabric.is_global_zero:
         save_weights(weights.state_dict(), info, job.run / "weights.safetensors")
     fabric.barrier()
+    began = time.perf_counter()
     if mine:
         _write_oof(job, store, mine, info, fabric.device)
+    seconds_a_scan = (time.perf_counter() - began) / len(mine) if mine else None
     fabric.barrier()
     manifest |= {
         "state": "done",
@@ -178,6 +180,7 @@ def train(job: Job) -> dict[str, Any]:
         "cpu_s": round(progress.cpu_s, 1),
         "wall_s": round(sum(row["wall_s"] for row in progress.timing), 1),
         "s_per_1000_steps": round(1000 * sum(row["wall_s"] for row in progress.timing) / progress.step, 1),
+        "s_a_scan": None if seconds_a_scan is None else round(seconds_a_scan, 3),
         "peak_mb": round(max(row["peak_mb"] for row in progress.timing)),
         "score": _last_score(progress.rows),
         "weights_hash": hash_file(job.run / "weights.safetensors"),

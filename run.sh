@@ -26,6 +26,7 @@ A verb a step. Each first runs the earlier steps that are missing; the same comm
   tune             search weights, gates and levels            ./run.sh tune lgg
   submit           masks for unlabelled scans                  ./run.sh submit lgg
   score            a submission or label maps against a truth  ./run.sh score lgg submission.csv truth.csv
+                   or the fold table's test part               ./run.sh score lgg --part test
   help             this list                                   ./run.sh help
 END
 }

@@ -26,7 +26,7 @@ class Mix:
     average: str = "probabilities"
 
     def reduced(self) -> "Mix":
-        """The same mix in the smallest numbers; of a single member, or of none, the kind of mean makes no difference."""
+        """The same mix in the smallest numbers; of a single member the kind of mean makes no difference."""
         divisor = math.gcd(*self.weights) or 1
         alone = sum(weight > 0 for weight in self.weights) == 1
         return Mix(tuple(weight // divisor for weight in self.weights), "probabilities" if alone else self.average)

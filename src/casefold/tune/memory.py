@@ -1,4 +1,4 @@
-"""What the search counted, kept on disk by content: a second search, or one with a member more, counts only the rest."""
+"""What the search counted, on disk by content: a second search, or one with a member more, counts only the rest."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

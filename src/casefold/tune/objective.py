@@ -1,7 +1,7 @@
 """What is maximised, as a ratio of sums over cases: so that any set of cases, or a bootstrap draw of them, is a sum.
 
-Statistics of one class of a scan, along the last axis: STATS. `columns` turns those of all classes and scans into one row
-a case; `value` turns a sum of rows into the objective.
+Statistics of one class of a scan, along the last axis: STATS. `columns` turns those of all classes and scans into
+one row a case; `value` turns a sum of rows into the objective.
 """
 
 import math
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from casefold.config.ensembles import Objective
-from casefold.metrics import DICE_WEIGHT, dice_of, nan_mean
+from casefold.metrics import DICE_WEIGHT, nan_mean
 
 Floats = NDArray[np.float64]
 # sum of the slices' Dice, slices scored, voxels in both, in the truth, in the prediction, distance (NaN: not scored)
@@ -34,7 +34,7 @@ def columns(objective: Objective, stats: Sequence[Floats], case_of: NDArray[np.i
         parts = [whole[..., S], whole[..., N], np.where(known, distance, 0.0), known.astype(np.float64)]
         return _by_case(np.stack(parts, axis=-1).sum(axis=0), case_of)
     if objective == "dice_scan":
-        by_scan = dice_of(whole[..., [BOTH, TRUTH, PREDICTED]])
+        by_scan = _ratio(2 * whole[..., BOTH], whole[..., TRUTH] + whole[..., PREDICTED])
         known = ~np.isnan(by_scan)
         sums = _by_case(np.stack([np.where(known, by_scan, 0.0), known], axis=-1).swapaxes(0, 1), case_of)
         by_class = _ratio(sums[..., 0], sums[..., 1])
@@ -43,7 +43,7 @@ def columns(objective: Objective, stats: Sequence[Floats], case_of: NDArray[np.i
         if objective == "dice_slice":
             by_class = _ratio(sums[..., S], sums[..., N])
         else:
-            by_class = dice_of(sums[..., [BOTH, TRUTH, PREDICTED]])
+            by_class = _ratio(2 * sums[..., BOTH], sums[..., TRUTH] + sums[..., PREDICTED])
     worth = nan_mean(by_class, axis=1)
     known = ~np.isnan(worth)
     nothing = np.zeros_like(worth)

@@ -16,7 +16,7 @@ AXES = {"z": 1, "y": 2, "x": 3}
 SHIFTS = {1: (slice(None, -1), slice(1, None)), -1: (slice(1, None), slice(None, -1))}
 SCANS = 24  # looked at, spread over all
 LEAST_SCANS = 3
-# a mean gain, and how likely it may be by luck at most (one-sided paired t test over scans): a large one needs less proof
+# a mean gain, and how likely it may be by luck (one-sided paired t test over scans): a large one needs less proof
 PROOFS = ((0.1, 0.01), (0.02, 0.001))
 
 

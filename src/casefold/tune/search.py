@@ -1,7 +1,7 @@
 """The search: one ingredient after the other, coordinate by coordinate; what was counted once is never counted again.
 
-Dice at every level comes from histograms; masks are built, and distances taken, only for the few points that these leave
-over. Of any set of cases the search reads sums over their rows, so tuning on all cases and on the parts of a
+Dice at every level comes from histograms; masks are built, and distances taken, only for the few points that these
+leave over. Of any set of cases the search reads sums over their rows, so tuning on all cases and on the parts of a
 cross-fitting shares one memory.
 """
 

@@ -19,7 +19,7 @@ BASE = "equal weights, one level"
 
 @dataclass(frozen=True)
 class Ways:
-    """Ways of tuning by name, each fitted on all cases and cross-fitted. taken: the name of the one that is the recipe."""
+    """Ways of tuning by name, each fitted on all cases and cross-fitted. taken: the name of the recipe's."""
 
     fitted: dict[str, Fitted]
     taken: str

@@ -1,7 +1,7 @@
 """What the search reads of a scan: by class, the few voxels that a member finds or the truth has, and nothing else.
 
-A voxel that no member gives `floor` can't reach a level of `floor` or more in any mean of the members, so leaving it out
-changes no mask and no score.
+A voxel that no member gives `floor` can't reach a level of `floor` or more in any mean of the members, so leaving it
+out changes no mask and no score.
 """
 
 from collections.abc import Mapping, Sequence

@@ -5,8 +5,6 @@ from typing import Any, get_args
 
 import pytest
 import yaml
-from casefold.models.slices import SMP_ARCHS
-from casefold.models.volumes import NETS
 
 from casefold import losses
 from casefold.config import datasets, experiments, networks
@@ -25,6 +23,8 @@ from casefold.config.losses import LossConfig
 from casefold.config.paths import Paths
 from casefold.core import ConfigError
 from casefold.data.augment import PATCH_PIPELINES, SLICE_PIPELINES
+from casefold.models.slices import SMP_ARCHS
+from casefold.models.volumes import NETS
 from casefold.readers.table import READERS
 
 CONFIGS = Path(__file__).parents[2] / "configs"

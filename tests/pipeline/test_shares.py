@@ -24,11 +24,12 @@ from casefold.infer import Loaded, infer, load_ensemble_models
 from casefold.metrics import bootstrap_interval, dice, uwmgi_score
 from casefold.models.weights import read_info
 from casefold.pipeline import held_out, submitting
-from casefold.pipeline.evaluation import Tally, case_interval, oof_step, recipe_path, tune_step
+from casefold.pipeline.evaluation import Tally, case_interval, oof_step
 from casefold.pipeline.held_out import earlier_looks, score_test_step
 from casefold.pipeline.project import Project, open_project
 from casefold.pipeline.steps import prepare_step
 from casefold.pipeline.training import train_step
+from casefold.pipeline.tuning import recipe_path, tune_step
 from toy import ToyScan
 from toy_members import seg3d, seg25d
 

@@ -30,7 +30,7 @@ ROUNDING = 1e-15
 
 
 def box_of(mask: Mask) -> Box | None:
-    """The smallest box that holds all voxels, or None; scipy's find_objects takes many times as long on a whole scan."""
+    """The smallest box that holds all voxels, or None; scipy's find_objects takes many times as long."""
     first = np.flatnonzero(mask.reshape(len(mask), -1).any(1))
     if not len(first):
         return None

@@ -6,7 +6,10 @@ out changes no mask and no score.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,19 +20,24 @@ from casefold.config.ensembles import Gate
 from casefold.core import DataError, Prediction, Scan, Triple
 from casefold.ensemble import gate_signal
 from casefold.files import write_bytes
+from casefold.postprocess.part import smallest_box
 
+Scalar = TypeVar("Scalar", bound=np.generic)
 Bytes = NDArray[np.uint8]
+Box = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True)
 class Voxels:
     """One class of one scan. index: where on the flat grid, ascending. q: (member, voxel). truth, counted: (voxel,).
 
-    row: the slice of each voxel. signal: the gate's, (z,), 0 without a gate. counted: False where a voxel is ignored.
+    box: the smallest one (z, y, x) round all voxels, empty without any. row: the slice of each voxel. signal: the gate's,
+    (z,), 0 without a gate. counted: False where a voxel is ignored.
     """
 
     shape: tuple[int, int, int]
     spacing_mm: Triple | None
+    box: Box
     index: NDArray[np.int32]
     q: Bytes
     truth: NDArray[np.bool_]
@@ -41,10 +49,40 @@ class Voxels:
         """The slice that each voxel lies on."""
         return self.index // np.int32(self.shape[1] * self.shape[2])
 
+    @cached_property
+    def edges(self) -> list[int]:
+        """Where the voxels of each slice begin, and where the last ones end: z + 1 numbers."""
+        starts = np.arange(self.shape[0] + 1) * (self.shape[1] * self.shape[2])
+        return [int(edge) for edge in np.searchsorted(self.index, starts.astype(np.int32))]
+
+    @cached_property
+    def place(self) -> NDArray[np.int32]:
+        """Where each voxel is on the box's own flat grid."""
+        line = self.index // np.int32(self.shape[2])  # of pixels along x, in the whole scan
+        z, y = np.divmod(np.arange(self.shape[0] * self.shape[1]), self.shape[1])
+        deep, high, wide = self.box
+        moved = (z - deep.start) * (high.stop - high.start) + y - high.start
+        moved = moved * (wide.stop - wide.start) - wide.start - self.shape[2] * np.arange(len(z))
+        return self.index + moved.astype(np.int32)[line]
+
+    def by_slice(self, chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """How many voxels of each slice are chosen."""
+        return np.array([np.count_nonzero(chosen[a:b]) for a, b in pairwise(self.edges)], np.int64)
+
+    def passed(self, gate: int) -> NDArray[np.bool_]:
+        """Whether each voxel's slice passes the gate."""
+        return np.repeat(self.signal >= gate, np.diff(self.edges))
+
+    def boxed(self, values: NDArray[Scalar]) -> NDArray[Scalar]:
+        """A value for each voxel as an array (z, y, x) of the box, 0 elsewhere."""
+        within = np.zeros([side.stop - side.start for side in self.box], values.dtype)
+        within.reshape(-1)[self.place] = values
+        return within
+
     def mask(self, chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """The chosen voxels as a mask on the whole grid, bool (z, y, x)."""
         whole = np.zeros(self.shape, np.bool_)
-        whole.reshape(-1)[self.index[chosen]] = True
+        whole[self.box] = self.boxed(chosen)
         return whole
 
 
@@ -67,6 +105,7 @@ def gather(
     if gate is not None:
         signal = gate_signal(predictions, gate.members, gate.source).astype(np.int64)
     arrays: dict[str, NDArray[np.generic]] = {"signal": signal}
+    about = {"shape": ",".join(map(str, scan.grid.shape))}
     for c in range(len(scan.classes)):
         found = truth[c].copy()
         for q in maps:
@@ -77,7 +116,8 @@ def gather(
         arrays[f"{c}.truth"] = truth[c].reshape(-1)[index]
         arrays[f"{c}.counted"] = ~ignore.reshape(-1)[index]
     spacing = scan.grid.spacing_mm
-    about = {"shape": ",".join(map(str, scan.grid.shape))}
+        box = smallest_box(found) or (slice(0, 0),) * 3
+        about[f"{c}.box"] = ",".join(f"{side.start},{side.stop}" for side in box)
     if spacing is not None:
         about["spacing_mm"] = ",".join(map(repr, spacing))
     write_bytes(path, save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, about))
@@ -92,8 +132,10 @@ def load_voxels(path: Path, c: int) -> Voxels:
         if "spacing_mm" in about:
             deep, high, wide = (float(word) for word in about["spacing_mm"].split(","))
             spacing = deep, high, wide
+        sides = [int(word) for word in about[f"{c}.box"].split(",")]
+        box = slice(*sides[:2]), slice(*sides[2:4]), slice(*sides[4:])
         index, q, truth, counted = (content.get_tensor(f"{c}.{name}") for name in ("index", "q", "truth", "counted"))
-        return Voxels((z, y, x), spacing, index, q, truth, counted, content.get_tensor("signal")[c])
+        return Voxels((z, y, x), spacing, box, index, q, truth, counted, content.get_tensor("signal")[c])
 
 
 def _maps(prediction: Prediction, scan: Scan) -> Bytes:

@@ -12,8 +12,8 @@ import pandas as pd
 
 from casefold.config.paths import Paths
 from casefold.files import read_json
-from casefold.pipeline.tuning import tune_step
 from casefold.pipeline.project import Project, open_project
+from casefold.pipeline.tuning import tune_step
 
 
 def cpu_seconds(project: Project) -> float:

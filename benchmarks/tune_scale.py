@@ -126,7 +126,7 @@ def to_border(mask: NDArray[np.bool_]) -> Floats:
         cv2.distanceTransform(plane, cv2.DIST_L2, 3) - cv2.distanceTransform(1 - plane, cv2.DIST_L2, 3)
         for plane in planes
     ]
-    return np.clip(np.stack(far), -2.0 * MARGIN, 2.0 * MARGIN)
+    return np.asarray(np.clip(np.stack(far), -2.0 * MARGIN, 2.0 * MARGIN), np.float32)
 
 
 def said(random: np.random.Generator, member: str, border: Floats, common: Floats, hard: float) -> NDArray[np.uint8]:
@@ -144,7 +144,7 @@ def said(random: np.random.Generator, member: str, border: Floats, common: Float
     moved = SHARED * common + (1 - SHARED**2) ** 0.5 * smooth(random, border.shape, (3, 12, 12))
     found = np.rint(255 * expit((border + outwards + spread * hard * moved) / 1.5))
     found[~seen] = 0
-    return np.maximum(found, np.clip(np.rint(1.2 * moved), 0, 3)).astype(np.uint8)
+    return np.asarray(np.maximum(found, np.clip(np.rint(1.2 * moved), 0, 3)), np.uint8)
 
 
 def stray(random: np.random.Generator, shape: Sequence[int]) -> tuple[Box, Floats]:

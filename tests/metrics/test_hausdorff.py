@@ -107,19 +107,13 @@ def test_hausdorff_of_surfaces_equals_scipy_and_monai(seed: int) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("step", STEPS)
 def test_every_short_cut_is_exact(kind: str, step: Step, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_shells, no_rounds = {"LOOKUPS": 0}, {"HANDFUL": 0, "SHRINK": 0.0, "ROUNDS": 1}
     settings: tuple[dict[str, float], ...] = (
         {},  # as it is
-        {"HANDFUL": 10**6},  # farthest first to the end
-        {"HANDFUL": 0, "SHRINK": 0.0, "FEW": 16, "MANY": 64, "SAMPLE": 4},  # never: looks, then blocks
-        {
-            "HANDFUL": 0,
-            "SHRINK": 0.0,
-            "FEW": 16,
-            "MANY": 10**6,
-            "SAMPLE": 4,
-            "FARTHEST_LOOK": 0,
-        },  # blocks without looks
-        {"HANDFUL": 0, "SHRINK": 0.0, "ROUNDS": 1, "FEW": 10**6, "MANY": 10**7},  # the tree for nearly all
+        {"NEAR": 0.0, "LOOKUPS": 10**9},  # by shells as far as they reach
+        no_shells | {"HANDFUL": 10**6},  # farthest first to the end
+        no_shells | no_rounds | {"FEW": 16, "MANY": 64, "SAMPLE": 4},  # by blocks
+        no_shells | no_rounds | {"FEW": 10**6, "MANY": 10**7},  # the tree for nearly all
     )
     for seed in range(2):
         one, other = kinds(seed)[kind]

@@ -19,14 +19,13 @@ from casefold.metrics.overlap import Mask, Values
 Box = tuple[slice, ...]
 Spots = NDArray[np.int64]
 # Of the numbers below only the speed depends, never the result.
-HANDFUL = 32  # so many spots are sooner compared with the whole shell than a tree is built
+REACH = 8  # shells: up to so many times the shortest step
+CHUNK, NEAR, LOOKUPS = 32, 0.4, 2_000_000  # shells: voxels at first, the share they should settle, lookups in all
+HANDFUL = 32  # so many spots are sooner compared with the whole border than a tree is built
 FEW = 1024  # so many are sooner looked up in the tree than sorted out
 MANY = 8 * FEW  # for more, a sample first tells whether `_farthest_first` gets anywhere
 ROUNDS, SHRINK = 4, 0.8  # it goes on while so many rounds leave no more than this share
 SAMPLE = 128  # looked up in the tree for a first guess
-FARTHEST_LOOK = 16  # voxels; beyond, the rim round the array costs more than it saves
-LOOKS = (1.0, 0.6)  # at the whole distance, and nearer for thin parts, which the first look passes over
-ROUNDING = 1e-15
 
 
 def box_of(mask: Mask) -> Box | None:
@@ -98,13 +97,11 @@ def farthest(origin: Body, target: Body, best: float) -> float:
     outside = origin.mask[box] & ~inside
     _keep_outermost(outside, box, target.box)
     spots = _spots(outside, box)
-    if best > 0:
-        spots = _out_of_sight(spots, inside, box, target.step, best)
+    spots, best = _by_shells(spots, inside, box, target.step, best)
     spots, best = _farthest_first(spots, target, best)
     if spots.shape[1] > FEW:
         sample = spots[:, :: spots.shape[1] // SAMPLE]
         best = max(best, float(target.distances(sample).max()))
-        spots = _out_of_sight(spots, inside, box, target.step, best)
         spots, best = _by_blocks(spots, target, best)
     if spots.shape[1]:
         best = max(best, float(target.distances(spots).max()))
@@ -133,34 +130,44 @@ def _keep_outermost(outside: Mask, box: Box, target: Box) -> None:
         np.greater(below[1:], below[:-1], out=below[1:])
 
 
-def _out_of_sight(spots: Spots, inside: Mask, box: Box, step: Values, best: float) -> Spots:
-    """Those from which no voxel of the target is seen at `best` or nearer, looking in straight and diagonal lines."""
-    rim = [int(best / length + 0.5) for length in step]
-    if max(rim) > FARTHEST_LOOK:
-        return spots
+def _by_shells(spots: Spots, inside: Mask, box: Box, step: Values, best: float) -> tuple[Spots, float]:
+    """The spots with no voxel of the target near by, and `best` raised to the largest distance of the others.
+
+    The voxels round every spot are looked up from the nearest one outwards. It settles close masks alone, and leaves
+    their stray components. It ends early where most spots have nothing near, or where there are too many.
+    """
+    around, distances, rim = _neighbours(tuple(step.tolist()))
     rimmed = _rimmed(inside, rim)
     strides, flat = np.array(rimmed.strides), rimmed.ravel()
     at = strides @ (spots + np.array([[width - side.start] for width, side in zip(rim, box, strict=True)]))
-    kept = np.arange(len(at))
-    for look in _looks(best, step) @ strides:
-        unseen = np.flatnonzero(~flat[at + look])
-        at, kept = at[unseen], kept[unseen]
-    return spots[:, kept]
+    kept, start, size, lookups = np.arange(len(at)), 0, CHUNK, 0
+    sample = at[:: len(at) // FEW + 1]
+    if flat[sample[:, None] + around[:size] @ strides].any(1).sum() < NEAR * len(sample):
+        return spots, best
+    while len(kept) and start < len(around):
+        near = around[start : start + size] @ strides
+        lookups += len(at) * len(near)
+        if lookups > LOOKUPS:
+            break
+        hits = flat[at[:, None] + near]
+        found = hits.any(1)
+        if found.any():
+            best = max(best, float(distances[start + hits[found].argmax(1).max()]))
+        at, kept = at[~found], kept[~found]
+        start, size = start + size, 2 * size
+    return spots[:, kept], best
 
 
-def _looks(best: float, step: Values) -> NDArray[np.int64]:
-    """Steps (n, axis) to voxels no farther than `best`, up to the rounding of the last bits."""
-    lines = np.concatenate([share * best * _directions(len(step)) / step for share in LOOKS])
-    steps = np.trunc(lines + np.copysign(1e-9, lines))
-    near = np.linalg.norm(steps * step, axis=1) <= best * (1 + ROUNDING)
-    return np.array(list(dict.fromkeys(map(tuple, steps[near].astype(np.int64).tolist()))), np.int64)
-
-
-@lru_cache
-def _directions(axes: int) -> Values:
-    every: Values = np.array([line for line in itertools.product((-1.0, 0.0, 1.0), repeat=axes) if any(line)])
-    every /= np.linalg.norm(every, axis=1, keepdims=True)
-    return every
+@lru_cache(8)
+def _neighbours(step: tuple[float, ...]) -> tuple[Spots, Values, list[int]]:
+    """Voxels (n, axis) round the origin up to REACH, nearest first, their distances, and how far they go by axis."""
+    reach = REACH * min(step)
+    rim = [int(reach / length) for length in step]
+    every = np.array(list(itertools.product(*(range(-width, width + 1) for width in rim))))
+    distances: Values = np.linalg.norm(every * step, axis=1)
+    order = distances.argsort(kind="stable")[1:]
+    order = order[distances[order] <= reach]
+    return every[order], distances[order], rim
 
 
 def _farthest_first(spots: Spots, target: Body, best: float) -> tuple[Spots, float]:

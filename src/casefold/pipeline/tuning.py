@@ -23,7 +23,7 @@ from casefold.pipeline.project import Project
 from casefold.pipeline.training import pool
 from casefold.recipe import Recipe, Rung, load_recipe, save_recipe
 from casefold.store import Store
-from casefold.tune.honest import Fitted
+from casefold.tune.honest import Fitted, forward
 from casefold.tune.memory import Memory
 from casefold.tune.sanity import faults, spread
 from casefold.tune.search import Search, Task
@@ -69,9 +69,11 @@ def tune_step(project: Project, folds: Sequence[int] | None = None) -> tuple[Rec
     with _processes(project, len(sources)) as run:
         search = _search(project, store, sources, voxels, work / "counts", run)
         ingredients = ingredients_of(search)
-        ways = compare(search, search.task.members, ingredients)
+        seconds, budget = _seconds(project, folds), project.ensemble.tune.seconds_a_scan
+        members = search.task.members if budget is None else tuple(sorted(forward(search, seconds, budget)))
+        ways = compare(search, members, ingredients)
         gate, post = project.ensemble.gate, project.ensemble.post
-        rungs = ladder(search, ways, ingredients, _seconds(project, folds), gate, post)
+        rungs = ladder(search, ways, ingredients, seconds, gate, post)
         found = frame(search, ways)
         metrics = _metrics(project, store, sources, search, ways, run)
     recipe = Recipe(

@@ -1,7 +1,7 @@
 """Statistics of one class of one scan at points of the search; each is exact, none depends on what else is searched."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from casefold.config.postprocess import StepConfig
 from casefold.ensemble import combine_class
-from casefold.metrics import dice_by_slice, uwmgi_score
-from casefold.postprocess import apply, hysteresis
+from casefold.metrics import dice_of
+from casefold.postprocess import STEPS, hysteresis
+from casefold.postprocess.part import Part
+from casefold.tune.distances import Distances
 from casefold.tune.objective import STATS, Floats
-from casefold.tune.voxels import Bytes, Voxels, load_voxels
+from casefold.tune.voxels import Bytes, Voxels, distances_path, load_voxels
 
 LEVELS = 256
 
@@ -55,7 +57,11 @@ def level_counts(q: Bytes, truth: NDArray[np.bool_], row: NDArray[np.int32], row
 
     One histogram gives every level: Dice at level l is 2 inside[l] / (inside[l] + outside[l] + inside[0]).
     """
-    code = q + np.int32(LEVELS) * truth + np.int32(2 * LEVELS) * row.astype(np.int32)
+    code = row.astype(np.intp)
+    code *= 2
+    code += truth
+    code *= LEVELS
+    code += q
     histogram = np.bincount(code, minlength=2 * LEVELS * rows).reshape(rows, 2, LEVELS)
     return histogram[:, :, ::-1].cumsum(axis=2)[:, :, ::-1]
 
@@ -64,8 +70,10 @@ def plain_table(path: Path, c: int, mix: Mix, gates: Sequence[int], levels: Sequ
     """Statistics of one class of one scan at every gate level and mask level, without peaks and post-processing:
     (gate, level, STATS), no distance."""
     voxels = load_voxels(path, c)
-    counted = voxels.counted
-    above = level_counts(combined(voxels, mix)[counted], voxels.truth[counted], voxels.row[counted], voxels.shape[0])
+    q, truth, row = combined(voxels, mix), voxels.truth, voxels.row
+    if not voxels.counted.all():
+        q, truth, row = q[voxels.counted], truth[voxels.counted], row[voxels.counted]
+    above = level_counts(q, truth, row, voxels.shape[0])
     false, both, labelled = above[:, 0, levels], above[:, 1, levels], above[:, 1, :1]
     total = both + false + labelled
     passed = (voxels.signal >= np.asarray(gates)[:, None]).astype(np.float64)  # (gate, z)
@@ -82,28 +90,58 @@ def plain_table(path: Path, c: int, mix: Mix, gates: Sequence[int], levels: Sequ
 def mask_stats(path: Path, c: int, point: Point, with_distance: bool) -> Floats:
     """Statistics of one class of one scan at one point, from the mask itself: (STATS,); distance NaN where not asked
     for or not scored."""
+    return np.asarray(masks_stats(path, [(c, point)], with_distance)[0])
+
+
+def masks_stats(path: Path, wanted: Sequence[tuple[int, Point]], with_distance: bool) -> Floats:
+    """`mask_stats` of several points of a scan, each with its class's number: (point, STATS)."""
+    found = np.empty((len(wanted), len(STATS)))
+    for c in dict.fromkeys(c for c, _ in wanted):
+        at = [number for number, (other, _) in enumerate(wanted) if other == c]
+        found[at] = _class_stats(path, c, [wanted[number][1] for number in at], with_distance)
+    return found
+
+
+def _class_stats(path: Path, c: int, points: Iterable[Point], with_distance: bool) -> Floats:
     voxels = load_voxels(path, c)
-    mask = build_mask(voxels, point)
-    truth = voxels.mask(voxels.truth & voxels.counted)
-    if not voxels.counted.all():
-        mask &= ~voxels.mask(~voxels.counted)
-    by_slice, distance = dice_by_slice(truth, mask), math.nan
-    if with_distance:
-        distance = float(uwmgi_score(truth[None], mask[None], spacing_mm=voxels.spacing_mm).distances[0])
-    known = ~np.isnan(by_slice)
-    both, labelled, found = (int(np.count_nonzero(part)) for part in (truth & mask, truth, mask))
-    return np.array([by_slice[known].sum(), known.sum(), both, labelled, found, distance])
+    truth = voxels.truth & voxels.counted
+    ignored = None if voxels.counted.all() else voxels.place[~voxels.counted]
+    labelled = voxels.by_slice(truth)
+    distances = Distances(voxels, truth, distances_path(path, c))
+    mixed: dict[Mix, Bytes] = {}
+    rows = []
+    for point in points:
+        if point.mix not in mixed:
+            mixed[point.mix] = combined(voxels, point.mix)
+        mask = build_mask(voxels, mixed[point.mix], point)
+        if ignored is not None:
+            mask.reshape(-1)[ignored] = False
+        found = np.zeros_like(labelled)
+        found[voxels.box[0]] = [np.count_nonzero(plane) for plane in mask]
+        both = voxels.by_slice(mask.reshape(-1)[voxels.place] & truth)
+        by_slice = dice_of(np.stack([both, labelled, found], axis=-1))
+        known = ~np.isnan(by_slice)
+        distance = distances.to(mask) if with_distance else math.nan
+        rows.append([by_slice[known].sum(), known.sum(), both.sum(), labelled.sum(), found.sum(), distance])
+    distances.keep()
+    return np.array(rows)
 
 
-def build_mask(voxels: Voxels, point: Point) -> NDArray[np.bool_]:
-    """The mask of one class of one scan, bool (z, y, x): gate, level and peak, post-processing."""
-    q = combined(voxels, point.mix)
-    q[(voxels.signal < point.gate)[voxels.row]] = 0
+def build_mask(voxels: Voxels, q: Bytes, point: Point) -> NDArray[np.bool_]:
+    """The mask of one class of one scan, bool (z, y, x) of the voxels' box: gate, level and peak, post-processing.
+
+    q: the point's mix of the members.
+    """
     if point.peak:
-        maps = np.zeros((1, *voxels.shape), np.uint8)
-        maps.reshape(-1)[voxels.index] = q
-        masks = hysteresis(maps, [point.level], [min(point.level + point.peak, LEVELS - 1)])
+        passed = (voxels.signal >= point.gate)[None, voxels.box[0]]
+        peak = min(point.level + point.peak, LEVELS - 1)
+        masks = hysteresis(voxels.boxed(q)[None], [point.level], [peak], passed)
     else:
-        masks = voxels.mask(q >= point.level)[None]
-    whole = apply(masks, point.post, ("",), spacing_mm=voxels.spacing_mm) if point.post else masks
-    return np.asarray(whole[0], np.bool_)
+        chosen = q >= point.level
+        if point.gate:
+            chosen &= voxels.passed(point.gate)
+        masks = voxels.boxed(chosen)[None]
+    part = Part(masks, ("",), voxels.box, voxels.shape, voxels.spacing_mm)
+    for step in point.post:
+        STEPS[step.name](part, step)
+    return np.asarray(masks[0], np.bool_)

@@ -35,17 +35,23 @@ def partition(cases: Sequence[str], parts: int, seed: int) -> NDArray[np.int64]:
     return part
 
 
-def fit(search: Search, members: Sequence[str] | None = None, use: Iterable[str] = INGREDIENTS) -> Fitted:
-    """Tune on all cases, and for each part of the partition on the cases of the others."""
+def fit(
+    search: Search, members: Sequence[str] | None = None, use: Iterable[str] = INGREDIENTS, start: Fitted | None = None
+) -> Fitted:
+    """Tune on all cases, and for each part of the partition on the cases of the others.
+
+    start: go on from what was tuned so, of each part from what was tuned without it.
+    """
     use = tuple(use)
     config, names = search.task.config, search.task.case_names
     part = partition(names, config.partition_folds, config.partition_seed)
-    points = search.choose(search.everyone, members, use)
+    points = search.choose(search.everyone, members, use, None if start is None else start.points)
     rows = np.zeros_like(search.rows(points))
     by_case: dict[str, Points] = {}
     for number in np.unique(part):
         held = part == number
-        chosen = search.choose(~held, members, use)
+        before = None if start is None else start.by_case[names[int(np.flatnonzero(held)[0])]]
+        chosen = search.choose(~held, members, use, before)
         rows[held] = search.rows(chosen)[held]
         by_case |= {name: chosen for name, inside in zip(names, held, strict=True) if inside}
     honest = float(value(config.objective, rows.sum(axis=0)))

@@ -1,6 +1,6 @@
 """What the search counted, on disk by content: a second search, or one with a member more, counts only the rest."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,8 @@ import numpy as np
 from casefold.files import atomic, hash_value
 from casefold.tune.counts import Mix, Point
 from casefold.tune.objective import Floats
+
+Key = tuple[Any, ...]
 
 
 @dataclass
@@ -23,25 +25,32 @@ class Memory:
     root: Path | None
     known: str
     members: tuple[tuple[str, str], ...]
-    _kept: dict[Any, Floats] = field(default_factory=dict)
+    _kept: dict[Key, Floats] = field(default_factory=dict)
 
-    def get(self, key: tuple[Any, ...], count: Callable[[], Floats]) -> Floats:
+    def get(self, key: Key, count: Callable[[], Floats]) -> Floats:
         """What is kept under a key, counted where it is not."""
-        if key not in self._kept:
-            self._kept[key] = self._from_disk(key, count)
+        self.fill([key], lambda _: [count()])
         return self._kept[key]
 
-    def _from_disk(self, key: tuple[Any, ...], count: Callable[[], Floats]) -> Floats:
-        if self.root is None:
-            return count()
-        path = self.root / f"{hash_value([self.known, *(self._plain(part) for part in key)])}.npy"
-        if path.is_file():
-            kept: Floats = np.load(path)
-            return kept
-        found = count()
-        with atomic(path) as stream:
-            np.save(stream, found)
-        return found
+    def fill(self, keys: Iterable[Key], count: Callable[[list[Key]], Sequence[Floats]]) -> None:
+        """See to it that something is kept under every key: `count` is given those of which nothing is, all at once."""
+        missing = [key for key in dict.fromkeys(keys) if key not in self._kept and not self._from_disk(key)]
+        if not missing:
+            return
+        for key, found in zip(missing, count(missing), strict=True):
+            self._kept[key] = found
+            if self.root is not None:
+                with atomic(self._path(self.root, key)) as stream:
+                    np.save(stream, found)
+
+    def _from_disk(self, key: Key) -> bool:
+        if self.root is None or not (path := self._path(self.root, key)).is_file():
+            return False
+        self._kept[key] = np.load(path)
+        return True
+
+    def _path(self, root: Path, key: Key) -> Path:
+        return root / f"{hash_value([self.known, *(self._plain(part) for part in key)])}.npy"
 
     def _plain(self, part: Any) -> Any:
         if isinstance(part, Mix):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from casefold.config.ensembles import Tune
 from casefold.config.postprocess import StepConfig
 from casefold.core import HALF
-from casefold.tune.counts import Mix, Point, mask_stats, plain_table
+from casefold.tune.counts import Mix, Point, masks_stats, plain_table
 from casefold.tune.memory import Memory
 from casefold.tune.objective import Floats, columns, gains, value
 
@@ -67,17 +67,22 @@ class Search:
         self.with_distance = self.task.config.objective == "uw_score"
 
     def choose(
-        self, cases: NDArray[np.bool_], members: Sequence[str] | None = None, use: Iterable[str] = INGREDIENTS
-    ) -> Points:
+        self, cases: NDArray[np.bool_], members: Sequence[str] | None = None, use: Iterable[str] = INGREDIENTS,
+        start: Points | None = None,
+    ) -> Points:  # fmt: skip
         """The best points, a class each, over the given cases (bool, a case each) with the given members.
 
-        It begins with equal weights and one level for all classes. Each ingredient has to earn its place: it is taken
-        only where its gain is larger than that gain's standard error over the cases. Never below a single member with
-        the same kind of levels.
+        It begins with equal weights and one level for all classes, or with `start` under equal weights. Each ingredient
+        has to earn its place: it is taken only where its gain is larger than that gain's standard error over the
+        cases. Never below a single member with the same kind of levels.
         """
         members = self.task.members if members is None else members
         use = set(use)
-        points = self.one_level(self._start(members), cases)
+        mix = Mix(tuple(int(name in members) for name in self.task.members)).reduced()
+        if start is None:
+            points = self.one_level((Point(mix, 0, HALF),) * len(self.task.classes), cases)
+        else:
+            points = tuple(replace(point, mix=Mix(mix.weights, point.mix.average).reduced()) for point in start)
         for name in INGREDIENTS:
             if name not in use:
                 continue
@@ -105,21 +110,24 @@ class Search:
 
     def stats(self, c: int, point: Point) -> Floats:
         """Statistics of one class of every scan at a point: (scan, STATS)."""
-        if self.is_plain(c, point) and not self.with_distance:
-            table = self.table(c, point.mix)
-            return table[:, self.task.gates.index(point.gate), self.levels.index(point.level)]
-        return self.full_stats(c, point)
+        return self.full_stats(c, point) if self._needs_mask(c, point) else self._cheap(c, point)
 
     def full_stats(self, c: int, point: Point) -> Floats:
         """The same from the masks themselves, with distances where the objective has them."""
-        whole = replace(point, mix=point.mix.reduced(), post=(*point.post, *self.task.fixed[c]))
-        count = partial(mask_stats, c=c, point=whole, with_distance=self.with_distance)
-        return self.memory.get(("mask", c, whole, self.with_distance), lambda: self._counted(count))
+        key = self._mask_key(c, point)
+        return self.memory.get(key, lambda: self._count_masks([key])[0])
 
-    def table(self, c: int, mix: Mix) -> Floats:
-        """Statistics of one class of every scan at every gate level and level: (scan, gate, level, STATS)."""
-        count = partial(plain_table, c=c, mix=mix.reduced(), gates=self.task.gates, levels=self.levels)
-        return self.memory.get(("table", c, mix.reduced(), self.task.gates, self.levels), lambda: self._counted(count))
+    def ahead(self, many: Iterable[Points]) -> None:
+        """Count together what the worth of all these will ask for: a scan is then read once for all of them."""
+        wanted = dict.fromkeys(pair for points in many for pair in enumerate(points) if self._needs_mask(*pair))
+        self.memory.fill([self._mask_key(c, point) for c, point in wanted], self._count_masks)
+
+    def table(self, c: int, mix: Mix, gate: int) -> Floats:
+        """Statistics of one class of every scan at a gate level and every level: (scan, level, STATS)."""
+        gates = self.task.gates if gate else (0,)  # most mixes are never gated
+        count = partial(plain_table, c=c, mix=mix.reduced(), gates=gates, levels=self.levels)
+        table = self.memory.get(("table", c, mix.reduced(), gates, self.levels), lambda: self._counted(count))
+        return table[:, gates.index(gate)]
 
     def is_plain(self, c: int, point: Point) -> bool:
         """Whether a point's Dice can be read off a table."""
@@ -129,14 +137,19 @@ class Search:
         """The best level that all classes share."""
         by_class = [self._at_gate(c, point) for c, point in enumerate(points)]
         start = self._best(columns(self.task.config.objective, by_class, self.case_of), cases)
-        return self._climb(start, lambda at: tuple(replace(p, level=self.levels[at]) for p in points), cases)
+        return self.climb(self.levels, start, lambda level: tuple(replace(p, level=level) for p in points), cases)
 
     def own_level(self, points: Points, c: int, cases: NDArray[np.bool_]) -> Points:
         """The best level of one class, the others as they are."""
-        others = [self._cheap(k, point)[:, None] for k, point in enumerate(points)]
-        others[c] = self._at_gate(c, points[c])
-        start = self._best(columns(self.task.config.objective, others, self.case_of), cases)
-        return self._climb(start, lambda at: put(points, c, replace(points[c], level=self.levels[at])), cases)
+        start = self.levels.index(self.cheap_own_level(points, c, cases)[c].level)
+        return self.climb(self.levels, start, lambda level: put(points, c, replace(points[c], level=level)), cases)
+
+    def cheap_own_level(self, points: Points, c: int, cases: NDArray[np.bool_]) -> Points:
+        """The best level of one class by tables alone, the others as they are."""
+        stats = [self._cheap(k, point)[:, None] for k, point in enumerate(points)]
+        stats[c] = self._at_gate(c, points[c])
+        at = self._best(columns(self.task.config.objective, stats, self.case_of), cases)
+        return put(points, c, replace(points[c], level=self.levels[at]))
 
     def cheap_worth(self, points: Points, cases: NDArray[np.bool_]) -> float:
         """The objective without distances, peaks and post-processing."""
@@ -146,6 +159,8 @@ class Search:
 
     def best_of(self, candidates: Iterable[Points], cases: NDArray[np.bool_]) -> Points:
         """The first of the best candidates."""
+        candidates = list(candidates)
+        self.ahead(candidates)
         return max(candidates, key=lambda points: self.worth(points, cases))
 
     def cheap_level(self, points: Points, cases: NDArray[np.bool_]) -> Points:
@@ -156,14 +171,12 @@ class Search:
 
     def cheap_equal_worth(self, members: Sequence[str], cases: NDArray[np.bool_]) -> float:
         """What members give with equal weights and one level, by tables alone."""
-        return self.cheap_worth(self.cheap_level(self._start(members), cases), cases)
-
-    def _start(self, members: Sequence[str]) -> Points:
-        mix = Mix(tuple(int(name in members) for name in self.task.members))
-        return (Point(mix, 0, HALF),) * len(self.task.classes)
+        mix = Mix(tuple(int(name in members) for name in self.task.members)).reduced()
+        points = (Point(mix, 0, HALF),) * len(self.task.classes)
+        return self.cheap_worth(self.cheap_level(points, cases), cases)
 
     def _at_gate(self, c: int, point: Point) -> Floats:
-        return self.table(c, point.mix)[:, self.task.gates.index(point.gate)]
+        return self.table(c, point.mix, point.gate)
 
     def _cheap(self, c: int, point: Point) -> Floats:
         return self._at_gate(c, point)[:, self.levels.index(point.level)]
@@ -174,18 +187,32 @@ class Search:
         order = sorted(range(len(self.levels)), key=lambda at: abs(self.levels[at] - HALF))
         return max(order, key=lambda at: float(worth[at]))
 
-    def _climb(self, start: int, at_level: Callable[[int], Points], cases: NDArray[np.bool_]) -> Points:
-        """Up or down the levels from `start` as long as the true objective rises."""
-        if not self.with_distance and all(self.is_plain(c, point) for c, point in enumerate(at_level(start))):
-            return at_level(start)
+    def climb(self, ladder: Sequence[int], start: int, at: Callable[[int], Points], cases: NDArray[np.bool_]) -> Points:
+        """Up or down a ladder from its place `start`, which is the best by tables, as long as the objective rises."""
+        points = at(ladder[start])
+        if not self.with_distance and all(self.is_plain(c, point) for c, point in enumerate(points)):
+            return points
         best = start
+        self.ahead(at(step) for step in ladder[max(start - 1, 0) : start + 2])
         for step in (1, -1):
-            while 0 <= best + step < len(self.levels) and self._is_better(at_level(best + step), at_level(best), cases):
+            while 0 <= best + step < len(ladder) and self._is_better(at(ladder[best + step]), at(ladder[best]), cases):
                 best += step
-        return at_level(best)
+        return at(ladder[best])
 
     def _is_better(self, points: Points, other: Points, cases: NDArray[np.bool_]) -> bool:
         return self.worth(points, cases) > self.worth(other, cases)
+
+    def _needs_mask(self, c: int, point: Point) -> bool:
+        return self.with_distance or not self.is_plain(c, point)
+
+    def _mask_key(self, c: int, point: Point) -> tuple[str, int, Point, bool]:
+        whole = replace(point, mix=point.mix.reduced(), post=(*point.post, *self.task.fixed[c]))
+        return "mask", c, whole, self.with_distance
+
+    def _count_masks(self, keys: Sequence[tuple[Any, ...]]) -> list[Floats]:
+        wanted = [(c, point) for _, c, point, _ in keys]
+        counted = self._counted(partial(masks_stats, wanted=wanted, with_distance=self.with_distance))
+        return [counted[:, number].copy() for number in range(len(keys))]
 
     def _counted(self, count: Callable[[Path], Floats]) -> Floats:
         return np.stack(list(self.run(count, self.task.files)))
@@ -251,21 +278,30 @@ def _levels(search: Search, points: Points, cases: NDArray[np.bool_], members: S
 
 
 def _gate(search: Search, points: Points, cases: NDArray[np.bool_], members: Sequence[str], use: set[str]) -> Points:
+    ladder = search.task.gates
     for c in range(len(points)):
-        gated = [put(points, c, replace(points[c], gate=gate)) for gate in search.task.gates if gate]
+
+        def at(gate: int, c: int = c, points: Points = points) -> Points:
+            gated = put(points, c, replace(points[c], gate=gate))
+            return search.cheap_own_level(gated, c, cases) if "levels" in use else gated
+
+        worths = [search.cheap_worth(at(gate), cases) for gate in ladder]
+        gated = search.climb(ladder, worths.index(max(worths)), at, cases)
         if "levels" in use:
-            gated = [search.own_level(one, c, cases) for one in gated]
-        points = search.best_of([points, *gated], cases)
+            gated = search.own_level(gated, c, cases)
+        points = search.best_of([points, gated], cases)
     return points
 
 
 def _peaks(search: Search, points: Points, cases: NDArray[np.bool_], members: Sequence[str], use: set[str]) -> Points:
-    """A peak above the level; together with a lower level, which alone would let too much in."""
+    """A peak above the level; then, under it, a lower level, which alone would let too much in."""
     for c in range(len(points)):
-        at = search.levels.index(points[c].level)
-        lower = search.levels[max(at - 2, 0) : at + 1] if "levels" in use else (points[c].level,)
-        tried = [replace(points[c], level=level, peak=peak) for peak in search.task.config.peaks for level in lower]
-        points = search.best_of([points, *(put(points, c, point) for point in tried)], cases)
+        peaks = [put(points, c, replace(points[c], peak=peak)) for peak in search.task.config.peaks]
+        points = search.best_of([points, *peaks], cases)
+        if points[c].peak and "levels" in use:
+            at = search.levels.index(points[c].level)
+            lower = [put(points, c, replace(points[c], level=level)) for level in search.levels[max(at - 2, 0) : at]]
+            points = search.best_of([points, *lower], cases)
     return points
 
 

@@ -79,13 +79,14 @@ def ladder(
     post: Sequence[StepConfig],
 ) -> list[Rung]:  # fmt: skip
     """Complete recipes, each cheaper than the one before: the recipe, then fewer and fewer members, in the order of
-    forward selection turned round. seconds: of each member a scan, the gate's members too. post: always taken, last."""
+    forward selection turned round, whose weights and levels are tuned anew under the recipe's gate, peaks and
+    post-processing. seconds: of each member a scan, the gate's members too. post: always taken, last."""
     rungs = [to_rung(search, ways.recipe, seconds, gate, post, ways.note)]
-    order = forward(search, seconds, None)
+    order, again = forward(search, seconds, None), {"weights", "levels"} & set(ingredients)
     for count in range(len(order) - 1, 0, -1):
         if len(rungs) == search.task.config.rungs:
             break
-        fitted = fit(search, order[:count], ingredients)
+        fitted = fit(search, order[:count], again, ways.recipe)
         rung = to_rung(search, fitted, seconds, gate, post, "")
         if rung.seconds_a_scan < rungs[-1].seconds_a_scan:
             rungs.append(rung)

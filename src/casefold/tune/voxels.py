@@ -63,7 +63,7 @@ class Voxels:
         deep, high, wide = self.box
         moved = (z - deep.start) * (high.stop - high.start) + y - high.start
         moved = moved * (wide.stop - wide.start) - wide.start - self.shape[2] * np.arange(len(z))
-        return self.index + moved.astype(np.int32)[line]
+        return np.asarray(self.index + moved.astype(np.int32)[line], np.int32)
 
     def by_slice(self, chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
         """How many voxels of each slice are chosen."""
@@ -115,12 +115,18 @@ def gather(
         arrays[f"{c}.q"] = np.stack([q[c].reshape(-1)[index] for q in maps])
         arrays[f"{c}.truth"] = truth[c].reshape(-1)[index]
         arrays[f"{c}.counted"] = ~ignore.reshape(-1)[index]
-    spacing = scan.grid.spacing_mm
         box = smallest_box(found) or (slice(0, 0),) * 3
         about[f"{c}.box"] = ",".join(f"{side.start},{side.stop}" for side in box)
+        distances_path(path, c).unlink(missing_ok=True)
+    spacing = scan.grid.spacing_mm
     if spacing is not None:
         about["spacing_mm"] = ",".join(map(repr, spacing))
     write_bytes(path, save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, about))
+
+
+def distances_path(path: Path, c: int) -> Path:
+    """Where the distances of one class's masks are kept, beside what `gather` wrote."""
+    return path.with_name(f"{path.name}.{c}.distances")
 
 
 def load_voxels(path: Path, c: int) -> Voxels:

@@ -31,7 +31,7 @@ Box = tuple[slice, slice, slice]
 class Voxels:
     """One class of one scan. index: where on the flat grid, ascending. q: (member, voxel). truth, counted: (voxel,).
 
-    box: the smallest one (z, y, x) round all voxels, empty without any. row: the slice of each voxel. signal: the gate's,
+    box: the smallest one (z, y, x) round all voxels, empty without any. row: each voxel's slice. signal: the gate's,
     (z,), 0 without a gate. counted: False where a voxel is ignored.
     """
 

@@ -5,8 +5,8 @@ python benchmarks/tune_scale.py [--scans 17 34 68] [--work DIR]; the files go to
 274 scans of 85 cases with UW-Madison's geometry; six segmenters and a classifier as gate, all made up: organs on 40 to
 50 % of the slices; a member is the truth with its border moved by smooth random fields (partly the same for all
 members), blurred, with organs that begin or end slices off, slices missed, and things seen where nothing is. The smaller
-sizes are the first scans of the whole. Raw names, store, fold table, weights and OOF are written as prepare and train would, so that
-the whole of `tune_step` runs, on two processes of one thread each.
+sizes are the first scans of the whole. Raw names, store, fold table, weights and OOF are written as prepare and train
+would, so that the whole of `tune_step` runs, on two processes of one thread each.
 """
 
 import argparse
@@ -54,16 +54,16 @@ CLASSES = ("large_bowel", "small_bowel", "stomach")
 SHAPES = {(144, 266, 266): 180, (144, 310, 360): 78, (80, 276, 276): 15, (144, 234, 234): 1}  # z, y, x: how many
 CASES, FOLDS, PROCESSES = 85, 5, 2
 SEGMENTERS = {
-    "m0": (1.0, -0.4),
-    "m1": (1.2, 0.3),
-    "m2": (1.4, 0.0),
-    "m3": (1.6, 0.6),
-    "m4": (2.0, -0.8),
-    "m5": (2.4, 0.5),
+    "m0": (2.0, -0.4),
+    "m1": (2.2, 0.3),
+    "m2": (2.4, 0.0),
+    "m3": (2.6, 0.6),
+    "m4": (3.0, -0.8),
+    "m5": (3.4, 0.5),
 }
 GATE = "gate"  # a segmenter's border is off by so many pixels (standard deviation), and always by so many outwards
 RADII = {"large_bowel": (58, 66), "small_bowel": (46, 56), "stomach": (24, 31)}  # pixels along y and x
-SHARED = 0.6  # of a border's displacement, the part that all members have
+SHARED = 0.8  # of a border's displacement, the part that all members have
 MARGIN = 14  # pixels round an organ in which a member says more than nothing
 MINUTE, GIB = 60, 2**30
 Box = tuple[slice, slice, slice]
@@ -171,10 +171,10 @@ def simulate(scan: Planned) -> tuple[NDArray[np.bool_], dict[str, NDArray[np.uin
         around = wide[0], wide[1], wide[2]
         border = to_border(truth[c][around])
         common = smooth(random, border.shape, (3, 12, 12))
-        strays = [stray(random, scan.shape) for _ in range(random.poisson(1.2 * hard))]
+        strays = [stray(random, scan.shape) for _ in range(random.poisson(1.5 * hard))]
         for member, found in maps.items():
             found[c][around] = said(random, member, border, common, hard)
-            own = [one for one in strays if random.random() < 0.4]
+            own = [one for one in strays if random.random() < 0.7]
             own += [stray(random, scan.shape) for _ in range(random.poisson(0.5 * hard))]
             for where, q in own:
                 found[c][where] = np.maximum(found[c][where], np.rint(q).astype(np.uint8))

@@ -98,6 +98,11 @@ def spoil(project: Project, root: Path, cases: list[str]) -> Project:
     return spoilt
 
 
+def without_seconds(project: Project) -> list[str]:
+    """The recipe's lines but for those of measured time."""
+    return [line for line in recipe_path(project).read_text().splitlines() if "seconds_a_scan" not in line]
+
+
 def test_fold_0_trains_on_the_train_part_and_predicts_the_validation_part(tuned: Project) -> None:
     store, parts = tuned.store(), {fold: cases_of(tuned, fold) for fold in (-1, 0, -2)}
     assert {fold: len(cases) for fold, cases in parts.items()} == {-1: 5, 0: 2, -2: 3}
@@ -110,12 +115,12 @@ def test_fold_0_trains_on_the_train_part_and_predicts_the_validation_part(tuned:
 
 
 def test_what_can_not_be_read_of_the_test_changes_nothing_but_its_score(tuned: Project, tmp_path: Path) -> None:
-    """Train, OOF, tune and the full fit go through, to the same recipe byte for byte."""
+    """Train, OOF, tune and the full fit go through, to the same recipe but for the seconds that its members took."""
     spoilt = spoil(tuned, tmp_path, cases_of(tuned, -2))
     train_step(spoilt, ["full"], ["toy_3d"])
     pd.testing.assert_frame_equal(oof_step(spoilt), pd.read_csv(tuned.out / "oof.csv"), check_dtype=False)
     tune_step(spoilt)
-    assert recipe_path(spoilt).read_bytes() == recipe_path(tuned).read_bytes()
+    assert without_seconds(spoilt) == without_seconds(tuned)
     with pytest.raises(DataError, match=r"(image|masks)\.npy can't be read"):
         score_test_step(spoilt)
     assert not list(spoilt.out.glob("test_*"))

@@ -53,7 +53,7 @@ def starter_ensemble(name: str, looked: Looked | None, flat: bool) -> dict[str, 
         "dataset": Finding(name),
         "members": Finding(list(members), why),
     }
-    return fields | ({"gate": Finding({"member": "start_cls"})} if gated else {})
+    return fields | ({"gate": Finding({"members": ["start_cls"]})} if gated else {})
 
 
 def _volume_member(looked: Looked) -> tuple[str, str]:

@@ -36,6 +36,7 @@ from scipy.special import expit
 
 from casefold.config.load import load_dataset, read_yaml
 from casefold.config.paths import Paths
+from casefold.config.postprocess import SmallComponents
 from casefold.core import Prediction, pack_masks
 from casefold.files import hash_file, hash_value, write_json, write_text
 from casefold.models.weights import WeightsInfo, save_weights
@@ -43,7 +44,7 @@ from casefold.oof import write_prediction
 from casefold.pipeline import tuning
 from casefold.pipeline.project import Project, open_project
 from casefold.pipeline.training import plan
-from casefold.postprocess import drop_small
+from casefold.postprocess import apply
 from casefold.prepare import prepare
 from casefold.readers.table import find
 from casefold.store import LAYOUT
@@ -116,7 +117,7 @@ def organ(random: np.random.Generator, name: str, shape: Sequence[int]) -> tuple
     inside = reach < 1 + 0.3 * smooth(random, reach.shape, (10, 24, 24))
     if name != "stomach":
         inside &= smooth(random, reach.shape, (7, 15, 15)) > 0.35
-    return box, drop_small(inside[None], 400)[0]
+    return box, apply(inside[None], [SmallComponents(min_voxels=400)], (name,))[0]
 
 
 def to_border(mask: NDArray[np.bool_]) -> Floats:

@@ -13,7 +13,7 @@ from casefold.config.postprocess import Step
 from casefold.core import ConfigError, DataError, Triple, nearest_word
 from casefold.postprocess.along_z import drop_ends, drop_runs, fill_gaps, truncate
 from casefold.postprocess.between import overlap
-from casefold.postprocess.components import drop_small, fill_holes, label, largest_components, small_components
+from casefold.postprocess.components import fill_holes, label, largest_components, small_components
 from casefold.postprocess.part import Mask, Part, common_box
 from casefold.postprocess.peaks import hysteresis
 
@@ -28,7 +28,7 @@ STEPS: dict[str, Callable[[Part, Any], None]] = {
     "overlap": overlap,
 }
 
-__all__ = ["STEPS", "apply", "drop_small", "hysteresis", "label"]
+__all__ = ["STEPS", "apply", "hysteresis", "label"]
 
 
 def apply(

@@ -60,18 +60,6 @@ def fill_holes(part: Part, step: FillHoles) -> None:
         mask |= holes[1:-1, 1:-1, 1:-1]
 
 
-def drop_small(masks: Mask, min_voxels: int) -> Mask:
-    """Masks without their 3D components (26 neighbours) of fewer than `min_voxels` voxels, class by class."""
-    if masks.dtype != np.bool_ or masks.ndim != 4:
-        raise DataError(f"drop_small wants bool masks (class, z, y, x), not {masks.dtype} of shape {masks.shape}")
-    depth, height, width = masks.shape[1:]
-    box = (slice(0, depth), slice(0, height), slice(0, width))
-    part = Part(masks.copy(), tuple(map(str, range(len(masks)))), box, masks.shape[1:])
-    if min_voxels > 1:
-        small_components(part, SmallComponents(min_voxels=min_voxels))
-    return part.masks
-
-
 def _size(part: Part, step: Sized) -> float:
     """The step's size in voxels (by slice: pixels); none is infinite. Raises DataError for mm without a spacing."""
     if step.size is None:

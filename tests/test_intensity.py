@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from casefold import intensity
 from casefold.config.inputs import PERCENTILES
 from casefold.core import DataError
 from casefold.intensity import scan_statistics
@@ -51,7 +52,9 @@ def test_they_survive_json_unchanged() -> None:
 @pytest.mark.parametrize(
     "kind", ["uint8", "int8", "uint16", "int16", "int32", "int64", "float32", "float64", ">i2", ">f4"]
 )
-def test_percentiles_are_numpys_for_every_type(kind: str) -> None:
+@pytest.mark.parametrize("small", [intensity.SMALL_VOXELS, 0], ids=["sorted", "digit by digit"])
+def test_percentiles_are_numpys_for_every_type(kind: str, small: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intensity, "SMALL_VOXELS", small)
     random = np.random.default_rng(2)
     for shape in [(1, 1, 1), (1, 1, 2), (3, 5, 7), (4, 16, 16)]:
         volume = (

@@ -12,6 +12,7 @@ from casefold.core import DataError
 
 TOP = 99.9  # the percentile of the foreground that is kept
 DIGIT_BITS = 16
+SMALL_VOXELS = 1 << 20  # of a scan that is sorted at once: 8 MB at most
 
 
 def scan_statistics(image: NDArray[Any]) -> tuple[dict[str, Any], ...]:
@@ -69,7 +70,10 @@ def _interpolated(volume: NDArray[Any], places: Sequence[float]) -> list[float]:
 
 
 def _ranked(volume: NDArray[Any], ranks: set[int]) -> dict[int, float]:
-    """The voxels of these ranks, found digit by digit (of 16 bits) in one pass over the slices each."""
+    """The voxels of these ranks, found digit by digit (of 16 bits) in one pass over the slices each, or by sorting."""
+    if volume.size <= SMALL_VOXELS:
+        ordered = np.sort(volume, axis=None)
+        return {rank: ordered[rank].item() + 0 for rank in ranks}  # never -0
     bits = 8 * volume.dtype.itemsize
     digit = min(DIGIT_BITS, bits)
     found = {rank: (0, rank) for rank in ranks}  # the key's leading digits, and the rank among keys that begin so

@@ -103,7 +103,9 @@ def test_an_epoch_by_hand(tmp_path: Path) -> None:
     assert row["lr"] == pytest.approx(0.0, abs=1e-9)
     logged = pd.read_csv(tmp_path / "log.csv")
     assert logged["loss"].tolist() == [row["loss"]]
-    assert list(pd.read_csv(tmp_path / "timing.csv")) == ["epoch", "wall_s", "cpu_s", "wait_s", "items", "peak_mb"]
+    assert list(pd.read_csv(tmp_path / "timing.csv")) == [
+        "epoch", "wall_s", "cpu_s", "wait_s", "items", "peak_mb", "samples_a_s", "waiting"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", sorted(MEMBERS))

@@ -107,16 +107,16 @@ def fit(
                     raise StoppedError(stop.exit_code)
             progress.epoch, progress.batch = progress.epoch + 1, 0
             average.after_epoch(progress.epoch)
-            row = _row(progress, float(scheduler.get_last_lr()[0]))
+            row, rates = _row(progress, float(scheduler.get_last_lr()[0])), clock.rates()
             if validate is not None and (progress.epoch % train.validate_every == 0 or progress.epoch == train.epochs):
                 _settle(fabric, average, loader, sampler)
                 row |= validate(average.weights())
                 _judge(state, row, train.patience)
             progress.rows.append(row)
-            progress.timing.append({"epoch": progress.epoch, **clock.spent()})
+            progress.timing.append({"epoch": progress.epoch, **clock.spent(), **rates})
             progress.spent, progress.parts = {}, []
             _save(fabric, state, run)
-            report(row | {"cpu_s": progress.cpu_s})
+            report(row | rates | {"cpu_s": progress.cpu_s})
     _settle(fabric, average, loader, sampler)
     weights = average.weights()
     if state.best_weights is not None:
@@ -141,6 +141,11 @@ class Clock:
         }
         total = {name: self.before.get(name, 0.0) + value for name, value in now.items()}
         return total | {"peak_mb": max(self.before.get("peak_mb", 0.0), peak_megabytes())}
+
+    def rates(self) -> dict[str, float]:
+        """Samples a second of wall, and the share of it spent waiting for data."""
+        took = self.spent()
+        return {"samples_a_s": took["items"] / took["wall_s"], "waiting": took["wait_s"] / took["wall_s"]}
 
     def save_is_due(self, habits: Habits, step: int) -> bool:
         """Whether it is time for a checkpoint within the epoch."""

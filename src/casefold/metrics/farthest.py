@@ -17,15 +17,17 @@ from scipy.spatial import cKDTree
 from casefold.metrics.overlap import Mask, Values
 
 Box = tuple[slice, ...]
-Spots = NDArray[np.int64]
+Indices = NDArray[np.int64]
+Spots = Indices
 # Of the numbers below only the speed depends, never the result.
 REACH = 8  # shells: up to so many times the shortest step
-CHUNK, NEAR, LOOKUPS = 32, 0.4, 2_000_000  # shells: voxels at first, the share they should settle, lookups in all
+CHUNK, LOOKUPS = 32, 4_000_000  # shells: neighbours at once, at first, and lookups in all
+NEAR, LOOKS = 0.8, 64  # shells: the share of a sample that they should settle; directions looked in before the others
 HANDFUL = 32  # so many spots are sooner compared with the whole border than a tree is built
 FEW = 1024  # so many are sooner looked up in the tree than sorted out
 MANY = 8 * FEW  # for more, a sample first tells whether `_farthest_first` gets anywhere
 ROUNDS, SHRINK = 4, 0.8  # it goes on while so many rounds leave no more than this share
-SAMPLE = 128  # looked up in the tree for a first guess
+SAMPLE = 128  # of the spots, measured for a first guess
 
 
 def box_of(mask: Mask) -> Box | None:
@@ -97,6 +99,8 @@ def farthest(origin: Body, target: Body, best: float) -> float:
     outside = origin.mask[box] & ~inside
     _keep_outermost(outside, box, target.box)
     spots = _spots(outside, box)
+    if not spots.shape[1]:
+        return best
     spots, best = _by_shells(spots, inside, box, target.step, best)
     spots, best = _farthest_first(spots, target, best)
     if spots.shape[1] > FEW:
@@ -122,10 +126,10 @@ def _spots(mask: Mask, box: Box) -> Spots:
 
 
 def _keep_outermost(outside: Mask, box: Box, target: Box) -> None:
-    """Drop, in place, a voxel beyond the target's box whose neighbour still farther out is there too: it is farther."""
+    """Drop, in place, a voxel at the end of the target's box or beyond whose neighbour farther out is there too."""
     for axis, (whole, inner) in enumerate(zip(box, target, strict=True)):
         along = np.moveaxis(outside, axis, 0)
-        above, below = along[inner.stop - whole.start :], along[: inner.start - whole.start]
+        above, below = along[inner.stop - 1 - whole.start :], along[: inner.start + 1 - whole.start]
         np.greater(above[:-1], above[1:], out=above[:-1])
         np.greater(below[1:], below[:-1], out=below[1:])
 
@@ -133,33 +137,45 @@ def _keep_outermost(outside: Mask, box: Box, target: Box) -> None:
 def _by_shells(spots: Spots, inside: Mask, box: Box, step: Values, best: float) -> tuple[Spots, float]:
     """The spots with no voxel of the target near by, and `best` raised to the largest distance of the others.
 
-    The voxels round every spot are looked up from the nearest one outwards. It settles close masks alone, and leaves
-    their stray components. It ends early where most spots have nothing near, or where there are too many.
+    It settles close masks alone, and leaves their stray components. The distances of a sample give `best`, and end it
+    where few have anything near; most of the others then see a voxel of the target at `best` or nearer in some
+    direction, and what is left is measured as the sample was.
     """
     around, distances, rim = _neighbours(tuple(step.tolist()))
     rimmed = _rimmed(inside, rim)
-    strides, flat = np.array(rimmed.strides), rimmed.ravel()
-    at = strides @ (spots + np.array([[width - side.start] for width, side in zip(rim, box, strict=True)]))
-    kept, start, size, lookups = np.arange(len(at)), 0, CHUNK, 0
-    sample = at[:: len(at) // FEW + 1]
-    if flat[sample[:, None] + around[:size] @ strides].any(1).sum() < NEAR * len(sample):
+    flat, strides = rimmed.ravel(), np.array(rimmed.strides)
+    origin, shifts = np.array([side.start - width for side, width in zip(box, rim, strict=True)]), around @ strides
+    sample = strides @ (spots[:, :: spots.shape[1] // SAMPLE + 1] - origin[:, None])
+    left, reached = _outwards(sample, flat, shifts)
+    if len(left) > (1 - NEAR) * len(sample):
         return spots, best
-    while len(kept) and start < len(around):
-        near = around[start : start + size] @ strides
-        lookups += len(at) * len(near)
+    places = strides @ (spots - origin[:, None])
+    best = max(best, float(distances[reached]))
+    kept, known = np.arange(len(places)), shifts[distances <= best]
+    for shift in known[:: -(len(known) // LOOKS + 1)]:
+        kept = kept[~flat[places[kept] + shift]]
+    left, reached = _outwards(places[kept], flat, shifts)
+    return spots[:, kept[left]], max(best, float(distances[reached]))
+
+
+def _outwards(places: Indices, flat: Mask, shifts: Indices) -> tuple[Indices, int]:
+    """Which places have none of the mask at any shift, in order, and the last shift at which one first met it."""
+    left, start, size, reached, lookups = np.arange(len(places)), 0, CHUNK, 0, 0
+    while len(left) and start < len(shifts):
+        near = shifts[start : start + size]
+        lookups += len(left) * len(near)
         if lookups > LOOKUPS:
             break
-        hits = flat[at[:, None] + near]
+        hits = flat[places[left][:, None] + near]
         found = hits.any(1)
         if found.any():
-            best = max(best, float(distances[start + hits[found].argmax(1).max()]))
-        at, kept = at[~found], kept[~found]
-        start, size = start + size, 2 * size
-    return spots[:, kept], best
+            reached = start + int(hits[found].argmax(1).max())
+        left, start, size = left[~found], start + size, 2 * size
+    return left, reached
 
 
 @lru_cache(8)
-def _neighbours(step: tuple[float, ...]) -> tuple[Spots, Values, list[int]]:
+def _neighbours(step: tuple[float, ...]) -> tuple[Indices, Values, list[int]]:
     """Voxels (n, axis) round the origin up to REACH, nearest first, their distances, and how far they go by axis."""
     reach = REACH * min(step)
     rim = [int(reach / length) for length in step]

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -52,18 +53,19 @@ def combined(voxels: Voxels, mix: Mix) -> Bytes:
     return combine_class([voxels.q[index] for index in used], [mix.weights[index] for index in used], mix.average)
 
 
-def level_counts(q: Bytes, truth: NDArray[np.bool_], row: NDArray[np.int32], rows: int) -> NDArray[np.int64]:
+def level_counts(q: Bytes, truth: NDArray[np.bool_], row: NDArray[np.integer], rows: int) -> NDArray[np.int64]:
     """How many voxels of each row (slice) have q >= level, outside the truth and inside: int64 (row, 2, 256).
 
-    One histogram gives every level: Dice at level l is 2 inside[l] / (inside[l] + outside[l] + inside[0]).
+    row: of each voxel, ascending. One histogram of a row gives every level: Dice at level l is
+    2 inside[l] / (inside[l] + outside[l] + inside[0]).
     """
-    code = row.astype(np.intp)
-    code *= 2
-    code += truth
-    code *= LEVELS
-    code += q
-    histogram = np.bincount(code, minlength=2 * LEVELS * rows).reshape(rows, 2, LEVELS)
-    return histogram[:, :, ::-1].cumsum(axis=2)[:, :, ::-1]
+    code = np.left_shift(truth, 8, dtype=np.uint16)
+    code |= q
+    edges = np.searchsorted(row, np.arange(rows + 1, dtype=row.dtype)).tolist()
+    histogram = np.empty((rows, 2 * LEVELS), np.int64)
+    for counted, (start, stop) in zip(histogram, pairwise(edges), strict=True):
+        counted[:] = np.bincount(code[start:stop], minlength=2 * LEVELS)
+    return histogram.reshape(rows, 2, LEVELS)[:, :, ::-1].cumsum(axis=2)[:, :, ::-1]
 
 
 def plain_table(path: Path, c: int, mix: Mix, gates: Sequence[int], levels: Sequence[int]) -> Floats:

@@ -139,6 +139,11 @@ class Search:
         start = self._best(columns(self.task.config.objective, by_class, self.case_of), cases)
         return self.climb(self.levels, start, lambda level: tuple(replace(p, level=level) for p in points), cases)
 
+    def beside(self, points: Points) -> list[Points]:
+        """Points of one level for all classes, and those a level lower and higher."""
+        at = self.levels.index(points[0].level)
+        return [tuple(replace(p, level=level) for p in points) for level in self.levels[max(at - 1, 0) : at + 2]]
+
     def own_level(self, points: Points, c: int, cases: NDArray[np.bool_]) -> Points:
         """The best level of one class, the others as they are."""
         start = self.levels.index(self.cheap_own_level(points, c, cases)[c].level)
@@ -252,6 +257,7 @@ def _weights(search: Search, points: Points, cases: NDArray[np.bool_], members: 
             if best == before:
                 break
         finalists = sorted(tried.values(), key=lambda found: -found[0])[: FINALISTS if search.with_distance else 1]
+        search.ahead(near for _, found in finalists for near in search.beside(found))
         points = search.best_of([points, *(search.one_level(found, cases) for _, found in finalists)], cases)
     return points
 

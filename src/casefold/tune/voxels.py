@@ -4,6 +4,7 @@ A voxel that no member gives `floor` can't reach a level of `floor` or more in a
 out changes no mask and no score.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,31 +30,33 @@ Box = tuple[slice, slice, slice]
 
 @dataclass(frozen=True)
 class Voxels:
-    """One class of one scan. index: where on the flat grid, ascending. q: (member, voxel). truth, counted: (voxel,).
+    """One class of one scan, its voxels in the order of the flat grid. q: (member, voxel). truth, counted: (voxel,).
 
-    box: the smallest one (z, y, x) round all voxels, empty without any. row: each voxel's slice. signal: the gate's,
-    (z,), 0 without a gate. counted: False where a voxel is ignored.
+    box: the smallest one (z, y, x) round all voxels, empty without any. edges: where each slice's voxels begin, and
+    where the last ones end, z + 1. signal: the gate's, (z,), 0 without a gate. counted: False where a voxel is ignored.
     """
 
+    path: Path
+    c: int
     shape: tuple[int, int, int]
     spacing_mm: Triple | None
     box: Box
-    index: NDArray[np.int32]
+    edges: NDArray[np.int64]
     q: Bytes
     truth: NDArray[np.bool_]
     counted: NDArray[np.bool_]
     signal: NDArray[np.int64]
 
     @property
-    def row(self) -> NDArray[np.int32]:
+    def row(self) -> NDArray[np.uint16]:
         """The slice that each voxel lies on."""
-        return self.index // np.int32(self.shape[1] * self.shape[2])
+        return np.repeat(np.arange(self.shape[0], dtype=np.uint16), np.diff(self.edges))
 
     @cached_property
-    def edges(self) -> list[int]:
-        """Where the voxels of each slice begin, and where the last ones end: z + 1 numbers."""
-        starts = np.arange(self.shape[0] + 1) * (self.shape[1] * self.shape[2])
-        return [int(edge) for edge in np.searchsorted(self.index, starts.astype(np.int32))]
+    def index(self) -> NDArray[np.int32]:
+        """Where each voxel is on the flat grid, ascending; read when it is asked for, as tables do without."""
+        with safe_open(self.path, "numpy") as content:
+            return np.asarray(content.get_tensor(f"{self.c}.index"))
 
     @cached_property
     def place(self) -> NDArray[np.int32]:
@@ -67,7 +70,7 @@ class Voxels:
 
     def by_slice(self, chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
         """How many voxels of each slice are chosen."""
-        return np.array([np.count_nonzero(chosen[a:b]) for a, b in pairwise(self.edges)], np.int64)
+        return np.array([np.count_nonzero(chosen[a:b]) for a, b in pairwise(self.edges.tolist())], np.int64)
 
     def passed(self, gate: int) -> NDArray[np.bool_]:
         """Whether each voxel's slice passes the gate."""
@@ -100,7 +103,6 @@ def gather(
     """
     maps = [_maps(predictions[name], scan) for name in segmenters]
     truth = scan.class_masks()
-    ignore = np.zeros(scan.grid.shape, np.bool_) if scan.ignore is None else np.asarray(scan.ignore)
     signal = np.zeros(truth.shape[:2], np.int64)
     if gate is not None:
         signal = gate_signal(predictions, gate.members, gate.source).astype(np.int64)
@@ -114,7 +116,10 @@ def gather(
         arrays[f"{c}.index"] = index
         arrays[f"{c}.q"] = np.stack([q[c].reshape(-1)[index] for q in maps])
         arrays[f"{c}.truth"] = truth[c].reshape(-1)[index]
-        arrays[f"{c}.counted"] = ~ignore.reshape(-1)[index]
+        if scan.ignore is not None:
+            arrays[f"{c}.counted"] = ~np.asarray(scan.ignore).reshape(-1)[index]
+        slices = np.arange(scan.grid.shape[0] + 1) * math.prod(scan.grid.shape[1:])
+        arrays[f"{c}.edges"] = np.searchsorted(index, slices.astype(index.dtype))
         box = smallest_box(found) or (slice(0, 0),) * 3
         about[f"{c}.box"] = ",".join(f"{side.start},{side.stop}" for side in box)
         distances_path(path, c).unlink(missing_ok=True)
@@ -140,8 +145,11 @@ def load_voxels(path: Path, c: int) -> Voxels:
             spacing = deep, high, wide
         sides = [int(word) for word in about[f"{c}.box"].split(",")]
         box = slice(*sides[:2]), slice(*sides[2:4]), slice(*sides[4:])
-        index, q, truth, counted = (content.get_tensor(f"{c}.{name}") for name in ("index", "q", "truth", "counted"))
-        return Voxels((z, y, x), spacing, box, index, q, truth, counted, content.get_tensor("signal")[c])
+        edges, q, truth = (content.get_tensor(f"{c}.{name}") for name in ("edges", "q", "truth"))
+        name = f"{c}.counted"
+        counted = content.get_tensor(name) if name in content.keys() else np.broadcast_to(np.True_, truth.shape)
+        signal = content.get_tensor("signal")[c]
+    return Voxels(path, c, (z, y, x), spacing, box, edges, q, truth, counted, signal)
 
 
 def _maps(prediction: Prediction, scan: Scan) -> Bytes:

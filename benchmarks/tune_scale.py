@@ -2,19 +2,11 @@
 
 python benchmarks/tune_scale.py [--scans 17 34 68] [--work DIR]; the files go to a temporary folder and are removed.
 
-<<<<<<< HEAD
-274 scans of 85 cases with UW-Madison's geometry; six segmenters and a classifier as gate, all made up: organs on 40
-to 50 % of the slices; a member is the truth with its border moved by smooth random fields (partly the same for all
-members), blurred, with organs that begin or end slices off, slices missed, and things seen where nothing is. The
-smaller sizes are the first scans of the whole. Raw names, store, fold table, weights and OOF are written as prepare
-and train would, so that the whole of `tune_step` runs, on two processes of one thread each.
-=======
 274 scans of 85 cases with UW-Madison's geometry; six segmenters and a classifier as gate, all made up: organs on 40 to
 50 % of the slices; a member is the truth with its border moved by smooth random fields (partly the same for all
 members), blurred, with organs that begin or end slices off, slices missed, and things seen where nothing is. The
 smaller sizes are the first scans of the whole. Raw names, store, fold table, weights and OOF are written as prepare and
 train would, so that the whole of `tune_step` runs, on two processes of one thread each.
->>>>>>> ensembler
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Every speed ratio of metrics, RLE and threshold search in one run: SciPy, MONAI, SimpleITK, pycocotools, a mask a level.
+"""The ensembler's speed ratios in one run: beside SciPy, MONAI, SimpleITK, pycocotools and a mask for each level.
 
 CASEFOLD_DATA=... python benchmarks/ensembler_speed.py; wants SimpleITK (in requirements.txt) and pycocotools beside it.
 """

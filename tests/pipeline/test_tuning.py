@@ -19,7 +19,8 @@ from casefold.config.paths import Paths
 from casefold.core import DataError, LeakError
 from casefold.pipeline.project import Project, open_project
 from casefold.pipeline.steps import folds_step, prepare_step
-from casefold.pipeline.tuning import recipe_path, tune_step
+from casefold.pipeline.tuning import honest_path, recipe_path, tune_step
+from casefold.recipe import load_rungs
 from casefold.tune.memory import Memory
 from toy_external import change, external, his, write_mate
 
@@ -141,3 +142,14 @@ def test_a_killed_search_goes_on_to_the_same_recipe(
     again, other = tune_step(project)
     assert again == recipe
     assert other.equals(scores)
+
+
+def test_each_cases_own_rung_is_kept(project: Project) -> None:
+    recipe, _ = tune_step(project)
+    rungs = load_rungs(honest_path(project))
+    assert sorted(rungs) == ["case10", "case11", "case2", "case20", "case31", "case7"]
+    # 100 alone takes `right`, which has 128, without what lies around it, which has 64, whatever case is left out
+    assert {rung.levels["right"] for rung in rungs.values()} == {100} == {recipe.rungs[0].levels["right"]}
+    honest_path(project).write_text("{")
+    with pytest.raises(DataError, match=r"cross_fitted\.json holds no rungs by case; remove it and run `tune` again"):
+        load_rungs(honest_path(project))

@@ -246,6 +246,21 @@ def test_an_empty_test_folder_predicts_training_scans_with_a_warning(
     assert "the test part is absent or empty: predicting 3 training scans instead" in caplog.text
 
 
+def test_a_deadline_that_is_far_changes_nothing(line: Line, new_scans: Path, tmp_path: Path) -> None:
+    """By a process that is watched; the first scan, which the cheapest rung takes, is predicted again at last."""
+    path = submit_step(line.project, new_scans, tmp_path, None, deadline_s=3600.0)
+    assert path == tmp_path / "submission.csv"
+    assert path.read_bytes() == line.submission.read_bytes()
+
+
+def test_a_deadline_that_has_passed_leaves_the_scans_empty(
+    line: Line, new_scans: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = submit_step(line.project, new_scans, tmp_path / "out.csv", None, deadline_s=0.0)
+    assert read_csv(path) == dict.fromkeys(read_csv(line.submission), "")
+    assert "2 scans are left without a prediction: case7_day20, case41_day0" in caplog.text
+
+
 def test_an_empty_folder_that_was_asked_for_is_refused(line: Line, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no scans in .*; wanted caseN/caseN_dayM/scans"):
         submit_step(line.project, tmp_path, tmp_path / "out.csv", None)

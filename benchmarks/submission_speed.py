@@ -149,7 +149,7 @@ def measure(bench: Bench, raw: RawScan) -> tuple[dict[str, float], dict[str, int
         _count(bench.masks(said, free, scan) != loop_masks),
     )  # fmt: skip
     passed = passed_gate(said, rung, classes)
-    closed = 0 if passed is None else _count(~passed.any(0))
+    closed = 0 if passed is None else _count(np.asarray(~passed.any(0)))
     return seconds, dict(zip(COUNTS, counts, strict=True)), scan.grid.shape[0], closed
 
 

@@ -67,7 +67,7 @@ def test_a_line_of_verbs(workspace: Path) -> None:
     assert run("submit", "solo", "--out", str(out), "--jobs", "1", "--device", "cpu").endswith(f"{out}\n")
     assert out.read_text().startswith("id,class,predicted\ncase2_day0_slice_0001,left,")
     words = run("bundle", "solo", "--no-wheels", "--out", str(workspace / "dist"), "--jobs", "1", "--device", "cpu")
-    assert re.match(r"weights in float(16|32)[:,] .*on 8 held-out scans dice_case", words)
+    assert re.search(r"^weights in float(16|32)[:,] .*on 8 held-out scans dice_case", words, re.MULTILINE)
     assert words.endswith(f"{workspace}/dist/solo/README.md says how it goes to Kaggle\n")
     noted = run("lb", "add", str(out), "--public", "0.5")  # by the record that submit wrote
     assert re.search(r"out\.csv: recipe \w{16}, .*, cross-fitted \d", noted)

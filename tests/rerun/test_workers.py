@@ -109,7 +109,7 @@ def test_a_process_that_hangs_is_ended_in_time(bundle: Bundle, data: Path, made_
         return bright(loaded, scan)
 
     made_up(hanging)
-    report, texts = run(bundle, data, deadline_s=3.0)
+    report, texts = run(bundle, data, deadline_s=8.0)
     assert report.unreached == NAMES[2:] and report.failed == {}
     assert texts == {name: WHOLE if name in NAMES[:2] else EMPTY for name in NAMES}
 
@@ -143,17 +143,19 @@ def test_anything_that_a_scan_raises_costs_that_scan(
     assert texts == {name: EMPTY if name == NAMES[0] else WHOLE for name in NAMES}
 
 
-def killed_after(bundle: Bundle, data: Path, target: Path, wait_s: float) -> Iterator[None]:
-    """A run of its own, killed so many seconds after the submission is there; yields at each look before."""
-    process = FORK.Process(target=run_notebook, args=(bundle, data, target, 3600.0, "cpu"), kwargs={
-        "every": 1, "apart": False,
-    })  # fmt: skip
+def killed_after(bundle: Bundle, data: Path, target: Path, scans: int, wait_s: float) -> Iterator[None]:
+    """A run of its own, killed so many seconds after so many scans are predicted; yields at each look before."""
+    process = FORK.Process(
+        target=run_notebook,
+        args=(bundle, data, target, 3600.0, "cpu"),
+        kwargs={"every": 1, "apart": False},
+    )
     process.start()
     while not target.exists() and process.is_alive():
         time.sleep(0.001)
-    end = time.monotonic() + wait_s
-    while time.monotonic() < end and process.is_alive():
+    while len(list(target.parent.glob(".submission_parts/*/*.json"))) < scans and process.is_alive():
         yield
+    time.sleep(wait_s)
     process.kill()
     process.join()
     yield
@@ -170,13 +172,13 @@ def test_a_kill_at_any_moment_leaves_a_valid_submission(
 
     made_up(slow)
     sizes = dict.fromkeys([one for name in NAMES for one in ids(name, SLICES)], (28, 36))
-    sample, filled = data / "sample_submission.csv", []
+    sample = data / "sample_submission.csv"
     for number in range(12):
         target = data.parent / f"run{number}" / "submission.csv"
-        for _ in killed_after(bundle, data, target, 0.04 * number):
+        for _ in killed_after(bundle, data, target, number // 2, 0.03 * (number % 2)):
             check_csv(target, sample, sizes, toy.CLASSES)
-        filled.append(sum(bool(text) for text in read_csv(target).values()) // (SLICES * len(toy.CLASSES)))
-    assert filled[0] == 0 and set(filled) <= {0, 1, 2, 3, 4, 5} and len(set(filled)) > 1
+        filled = sum(bool(text) for text in read_csv(target).values()) / (SLICES * len(toy.CLASSES))
+        assert number // 2 - 1 <= filled <= len(NAMES)  # the last scan may not be in it yet
 
 
 def test_every_gpu_takes_a_share_and_a_cpu_as_many_processes_as_asked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,7 +79,9 @@ def predict_scans(task: Task, raws: Sequence[RawScan], spread: Spread) -> tuple[
 def predict_share(task: Task, raws: Sequence[RawScan], told: Told = lambda _name, _reason: None) -> dict[str, str]:
     """Predict scans one by one; gives those that failed, each with the reason."""
     loaded = load_ensemble_models(task.recipe, task.runs, task.device, outside=task.outside, engine=task.engine)
-    clock = None if task.until is None else Clock(task.until - time.monotonic(), task.recipe, task.folds)
+    clock = (
+        None if task.until is None else Clock(task.until - time.monotonic(), task.recipe, task.folds, time.monotonic)
+    )
     works = _works(task, raws)
     failed: dict[str, str] = {}
     for raw, plan in _turns(task, raws, clock, works, failed):

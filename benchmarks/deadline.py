@@ -2,9 +2,9 @@
 
 python benchmarks/deadline.py RUNS/DATASET/ensembles/NAME/recipe.yaml --dataset configs/datasets/demo.yaml --data DIR
 
-Or a bundle's folder, with --data alone. The run sees a clock of its own: the process's CPU time, so that a machine which
-does other things as well gives the same table, on which predicting takes --slow times as long, so that what a competition
-of many scans does not notice, loading the weights, does not count. The score is against the withheld truth.
+Or a bundle's folder, with --data alone. The run sees a clock of its own: the process's CPU time, so that a machine
+which does other things as well gives the same table, with predicting counted --slow times, so that loading weights weighs
+as little as among a competition's many scans. The score is against the withheld truth.
 """
 
 import argparse

@@ -26,25 +26,6 @@ from casefold.train.loop import Habits, fit, make_fabric
 from casefold.train.run import Job, datasets
 
 MEMBERS = ("lgg/lgg_lite0", "hippocampus/hippo_unet3d")
-TICKS = os.sysconf("SC_CLK_TCK")
-OWN, WAITED_FOR = slice(11, 13), slice(13, 15)  # user and system ticks in /proc/PID/stat, behind the name
-
-
-def tree_seconds() -> float:
-    """CPU-seconds of this process and of all that came from it, also of those that have ended."""
-    parents, ticks = {}, {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue  # it has ended meanwhile
-            parents[int(entry.name)] = int(fields[1])
-            ticks[int(entry.name)] = sum(map(int, [*fields[OWN], *fields[WAITED_FOR]]))
-    mine = {os.getpid()}
-    while grown := {pid for pid, parent in parents.items() if parent in mine} - mine:
-        mine |= grown
-    return sum(ticks[pid] for pid in mine) / TICKS
 
 
 def measure(name: str, workers: int, epochs: int, share: float) -> dict[str, Any]:
@@ -56,7 +37,6 @@ def measure(name: str, workers: int, epochs: int, share: float) -> dict[str, Any
     table = folds_step(project, store)
     names = table.learnable(store)
     names = names[: max(1, round(share * len(names)))]
-    spent = [tree_seconds()]
     with tempfile.TemporaryDirectory() as folder:
         job = Job(
             config, table, "full", project.store_root, Path(folder), "cpu", project.paths.data,
@@ -67,17 +47,15 @@ def measure(name: str, workers: int, epochs: int, share: float) -> dict[str, Any
         net = build(config, len(store.scan(names[0]).image), len(store.classes), pretrained=True)
         dataset, sampler = datasets(job, store, names, 0, 1)
         fit(
-            fabric, config, net, dataset, sampler, job.run, job.habits, None, lambda row: spent.append(tree_seconds()),
-            job.title, {},
+            fabric, config, net, dataset, sampler, job.run, job.habits, None, lambda row: None, job.title, {},
         )  # fmt: skip
         timing = pd.read_csv(job.run / "timing.csv")
     later = timing.iloc[1:].sum()
-    cpu = spent[-1] - spent[1]
     return {
         "member": member, "workers": workers, "samples": int(later["items"]),
-        "samples_a_s": later["items"] / later["wall_s"], "samples_a_cpu_s": later["items"] / cpu,
-        "waiting": later["wait_s"] / later["wall_s"], "cpu_s": cpu, "cpu_s_of_timing_csv": later["cpu_s"],
-        "wall_s": later["wall_s"], "load": os.getloadavg()[0],
+        "samples_a_s": later["items"] / later["wall_s"], "samples_a_cpu_s": later["items"] / later["cpu_s"],
+        "waiting": later["wait_s"] / later["wall_s"], "cpu_s": later["cpu_s"], "wall_s": later["wall_s"],
+        "load": os.getloadavg()[0],
     }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from casefold.config.load import read_yaml
 from casefold.config.postprocess import StepConfig, Truncate
 from casefold.core import ConfigError, DataError
-from casefold.files import write_text
+from casefold.files import write_bytes, write_text
 
 SCHEMA_VERSION = 2
 HIGHEST = {"presence": 255, "pixels": None}  # gate level by source; a slice has as many pixels as it has
@@ -166,6 +166,7 @@ class Recipe:
 
 
 _RECIPE = TypeAdapter(Recipe)
+_RUNGS = TypeAdapter(dict[str, Rung])
 
 
 def as_plain(recipe: Recipe) -> dict[str, Any]:
@@ -198,6 +199,21 @@ def load_recipe(path: Path) -> Recipe:
     except ValidationError as e:
         lines = "\n".join(f"  {_explain(fault)}" for fault in e.errors(include_url=False))
         raise DataError(f"{path} is no recipe; {advice}. It has {e.error_count()} fault(s):\n{lines}") from e
+
+
+def save_rungs(by_case: Mapping[str, Rung], path: Path) -> None:
+    """Write, as JSON, the rung of each case that was tuned without it, whose masks are the honest ones."""
+    write_bytes(path, _RUNGS.dump_json(dict(by_case), exclude_none=True))
+
+
+def load_rungs(path: Path) -> dict[str, Rung]:
+    """Read them; raises DataError where they are missing or damaged."""
+    if not path.is_file():
+        raise DataError(f"there is no {path}; run `tune` first")
+    try:
+        return _RUNGS.validate_json(path.read_bytes())
+    except ValidationError as e:
+        raise DataError(f"{path} holds no rungs by case; remove it and run `tune` again: {e}") from e
 
 
 def _check_numbers(

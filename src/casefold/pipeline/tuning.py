@@ -21,7 +21,7 @@ from casefold.oof import join, read_header, read_prediction
 from casefold.pipeline.evaluation import Tally, evaluation_inputs, is_current, trained, write_current
 from casefold.pipeline.project import Project
 from casefold.pipeline.training import pool
-from casefold.recipe import Recipe, Rung, load_recipe, save_recipe
+from casefold.recipe import Recipe, Rung, load_recipe, save_recipe, save_rungs
 from casefold.store import Store
 from casefold.tune.honest import Fitted, forward
 from casefold.tune.memory import Memory
@@ -51,7 +51,7 @@ class Source:
 
 
 def tune_step(project: Project, folds: Sequence[int] | None = None) -> tuple[Recipe, pd.DataFrame]:
-    """Search the recipe on verified OOF; writes recipe.yaml and scores.csv.
+    """Search the recipe on verified OOF; writes recipe.yaml, cross_fitted.json and scores.csv.
 
     scores.csv: a row a way of tuning (each member alone, equal weights with one level, one ingredient more, all of
     them, the recipe), tuned and cross-fitted, and the recipe's gain over it with an interval; then every metric of the
@@ -60,7 +60,7 @@ def tune_step(project: Project, folds: Sequence[int] | None = None) -> tuple[Rec
     """
     store, table, folds = trained(project, folds)
     path, inputs = project.out / "scores.csv", evaluation_inputs(project, table, store, folds)
-    if is_current(path, inputs) and recipe_path(project).is_file():
+    if is_current(path, inputs) and recipe_path(project).is_file() and honest_path(project).is_file():
         return load_recipe(recipe_path(project)), pd.read_csv(path)
     sources = _sources(project, table, store, folds)
     _refuse_faults(project, sources)
@@ -85,6 +85,7 @@ def tune_step(project: Project, folds: Sequence[int] | None = None) -> tuple[Rec
         folds=tuple(folds),
         tuned_on=_tuned_on(project, table, store, folds) | {"same_case": table.kind == "time"},
     )
+    save_rungs(_by_case(search, ways.recipe, project), honest_path(project))
     save_recipe(recipe, recipe_path(project))
     found = pd.concat([found, metrics], ignore_index=True)
     write_current(found, path, inputs)
@@ -95,6 +96,11 @@ def tune_step(project: Project, folds: Sequence[int] | None = None) -> tuple[Rec
 def recipe_path(project: Project) -> Path:
     """Where tune writes the recipe."""
     return project.out / "recipe.yaml"
+
+
+def honest_path(project: Project) -> Path:
+    """Where tune writes, for each case, the rung that was tuned without it."""
+    return project.out / "cross_fitted.json"
 
 
 def _sources(project: Project, table: FoldTable, store: Store, folds: Sequence[int]) -> list[Source]:
@@ -166,16 +172,11 @@ def _metrics(
     project: Project, store: Store, sources: Sequence[Source], search: Search, ways: Ways, run: Run
 ) -> pd.DataFrame:
     """Every metric of the recipe and of equal weights, from the masks that submit would make."""
-    gate, post = project.ensemble.gate, project.ensemble.post
-
-    def by_case(fitted: Fitted, honest: bool) -> dict[str, Rung]:
-        points = fitted.by_case if honest else dict.fromkeys(search.task.case_names, fitted.points)
-        return {case: rung_of(search, one, gate, post) for case, one in points.items()}
-
+    on_itself = rung_of(search, ways.recipe.points, project.ensemble.gate, project.ensemble.post)
     rungs = {
-        "recipe, tuned (on itself)": by_case(ways.recipe, False),
-        "recipe, cross-fitted": by_case(ways.recipe, True),
-        f"{BASE}, cross-fitted": by_case(ways.fitted[BASE], True),
+        "recipe, tuned (on itself)": dict.fromkeys(search.task.case_names, on_itself),
+        "recipe, cross-fitted": _by_case(search, ways.recipe, project),
+        f"{BASE}, cross-fitted": _by_case(search, ways.fitted[BASE], project),
     }
     tallies = {name: Tally(store.classes) for name in rungs}
     wanted = [(source, {name: own[store.case_of[source.scan]] for name, own in rungs.items()}) for source in sources]
@@ -183,6 +184,12 @@ def _metrics(
         for name, tally in found.items():
             tallies[name].extend(tally)
     return pd.DataFrame([{"what": name, **tally.row()} for name, tally in tallies.items()])
+
+
+def _by_case(search: Search, fitted: Fitted, project: Project) -> dict[str, Rung]:
+    """Each case's rung, tuned without it."""
+    gate, post = project.ensemble.gate, project.ensemble.post
+    return {case: rung_of(search, points, gate, post) for case, points in fitted.by_case.items()}
 
 
 def _tally(wanted: tuple[Source, Mapping[str, Rung]]) -> dict[str, Tally]:

@@ -24,6 +24,7 @@ from casefold.models.build import PaddedNet, memory_format
 from casefold.models.precision import Precision, pick_device, resolve
 from casefold.models.volumes import level_depths
 from casefold.train.log import write_rows
+from casefold.train.machine import cpu_seconds, peak_megabytes
 from casefold.train.optim import Average, build_optimizer, schedule_factor
 from casefold.train.state import Progress, State
 from casefold.train.step import Stepper
@@ -258,20 +259,3 @@ def _safe_precision(config: Experiment, device: torch.device) -> Precision:
             "another data.patch depth, or write `precision: auto`, which is fp32 there"
         )
     return "fp32"
-
-
-def cpu_seconds() -> float:
-    """User and system seconds of this process and of its ended children."""
-    import resource
-
-    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
-
-
-def peak_megabytes() -> float:
-    """The most memory that was in use: of the GPU where there is one, else of this process."""
-    import resource
-
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 1e6
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3

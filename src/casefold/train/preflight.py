@@ -9,7 +9,8 @@ import torch
 from casefold.core import CasefoldError
 from casefold.models.build import build, memory_format, parameters
 from casefold.store import Store
-from casefold.train.loop import cpu_seconds, make_fabric, peak_megabytes
+from casefold.train.loop import make_fabric
+from casefold.train.machine import cpu_seconds, peak_megabytes
 from casefold.train.optim import build_optimizer
 from casefold.train.run import Job, datasets, predict_with
 from casefold.train.step import Stepper

@@ -28,8 +28,9 @@ from casefold.oof import refuse_seen, write_prediction
 from casefold.predict import Member, load_member, predict
 from casefold.store import Store
 from casefold.train.initial import Initial, find_initial, load_initial
-from casefold.train.log import Boards, surroundings
+from casefold.train.log import Boards
 from casefold.train.loop import Habits, fit, make_fabric
+from casefold.train.machine import surroundings
 from casefold.train.state import BEFORE, LAST
 
 logger = logging.getLogger(__name__)

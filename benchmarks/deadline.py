@@ -3,8 +3,8 @@
 python benchmarks/deadline.py RUNS/DATASET/ensembles/NAME/recipe.yaml --dataset configs/datasets/demo.yaml --data DIR
 
 Or a bundle's folder, with --data alone. The run sees a clock of its own: the process's CPU time, so that a machine
-which does other things as well gives the same table, with predicting counted --slow times, so that loading weights weighs
-as little as among a competition's many scans. The score is against the withheld truth.
+which does other things as well gives the same table. Predicting counts --slow times, so that loading weights weighs as
+little as it does among a competition's many scans. The score is against the withheld truth.
 """
 
 import argparse

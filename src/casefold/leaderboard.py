@@ -15,7 +15,7 @@ from casefold.core import ConfigError, DataError
 from casefold.files import hash_value, read_record, write_json, write_text
 from casefold.readers.rle_table import read_table
 from casefold.recipe import Recipe, as_plain, load_recipe
-from casefold.train.log import surroundings
+from casefold.train.machine import surroundings
 
 log = logging.getLogger(__name__)
 BUNDLE = ("checksums.txt", "recipe.yaml")  # what a bundle's folder is known by: the sums of its files, its recipe

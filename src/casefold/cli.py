@@ -253,11 +253,12 @@ app.add_typer(cli_submission.app)
 def _train(name: str, folds: list[str] | None, how: Training) -> None:
     with explained():
         from casefold.pipeline.planning import fit_epochs, measure, preflight_table
-        from casefold.pipeline.training import Fleet, plan, train_step
+        from casefold.pipeline.training import Fleet, loading_processes, plan, train_step
         from casefold.train.loop import Habits
 
         project = opened(name, how.jobs, how.device, list(how.overrides))
-        habits = Habits(how.workers, tuple(how.boards), how.save_minutes, how.save_steps)
+        workers = loading_processes(project) if how.workers is None else how.workers
+        habits = Habits(workers, tuple(how.boards), how.save_minutes, how.save_steps)
         if how.time is not None:
             project = fit_epochs(project, plan(project, folds, how.members, habits), how.time)
         if how.dry_run:

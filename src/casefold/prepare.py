@@ -2,9 +2,7 @@
 
 import logging
 import multiprocessing
-import os
 import shutil
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -20,6 +18,7 @@ from casefold.core import CasefoldError, ConfigError, DataError, Scan, nearest_w
 from casefold.files import atomic, hash_bytes, hash_value, read_record, write_json
 from casefold.filters import STORED_GROWTH
 from casefold.intensity import scan_statistics
+from casefold.processes import end_with_parent
 from casefold.readers import RawScan
 from casefold.readers.table import find, load, stored_bytes
 from casefold.store import LAYOUT, Store
@@ -135,7 +134,7 @@ def _prepare_all(
             yield told(raw.name, _prepare_one(config, raw, root, form))
         return
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(raws)), mp_context=spawn, initializer=_end_with_parent) as pool:
+    with ProcessPoolExecutor(min(workers, len(raws)), mp_context=spawn, initializer=end_with_parent) as pool:
         jobs = {pool.submit(_prepare_one, config, raw, root, form): raw.name for raw in raws}
         try:
             for job in as_completed(jobs):
@@ -148,18 +147,6 @@ def _prepare_all(
         finally:
             for job in jobs:
                 job.cancel()
-
-
-def _end_with_parent() -> None:
-    """Make this worker end when the process that started it is killed: else it would write beside the next call."""
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _prepare_one(config: Dataset, raw: RawScan, root: Path, form: str) -> str | None:

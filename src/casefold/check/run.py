@@ -14,6 +14,7 @@ from casefold.check.findings import Finding, as_table, gather_notes, natural, on
 from casefold.check.overview import overview
 from casefold.config.base import Dataset
 from casefold.core import DataError, Scan
+from casefold.processes import end_with_parent
 from casefold.readers import FaultKind, Part, RawScan
 from casefold.readers.table import find, load
 
@@ -93,7 +94,8 @@ def _examine_all(config: Dataset, root: Path, raws: list[tuple[Part, RawScan]], 
         for part, raw in raws:
             yield _examine_one(config, root, part, raw)
         return
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=spawn, initializer=end_with_parent) as pool:
         waiting = [pool.submit(_examine_one, config, root, part, raw) for part, raw in raws]
         try:
             for job in as_completed(waiting):

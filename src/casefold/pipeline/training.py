@@ -18,6 +18,7 @@ from casefold.models.precision import pick_device
 from casefold.pipeline.outside import import_step
 from casefold.pipeline.project import FULL, Project, pick
 from casefold.pipeline.steps import folds_step, prepare_step
+from casefold.processes import end_with_parent
 from casefold.train.loop import Habits, make_fabric
 from casefold.train.run import Job, is_done, move_aside, train
 from casefold.train.stop import StoppedError
@@ -69,6 +70,7 @@ def pool(processes: int) -> ProcessPoolExecutor:
 
 
 def _start_worker(threads: int, level: int) -> None:
+    end_with_parent()
     logging.basicConfig(level=level, format="%(message)s")
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     torch.set_num_threads(threads)

@@ -10,6 +10,7 @@ from multiprocessing.process import BaseProcess
 
 import torch
 
+from casefold.processes import end_with_parent
 from casefold.readers import RawScan
 from casefold.rerun.scans import Task, is_done, predict_share
 
@@ -120,6 +121,7 @@ def _goes_on(worker: _Worker, failed: dict[str, str]) -> bool:
 
 
 def _work(task: Task, raws: Sequence[RawScan], saying: Connection, threads: int, level: int) -> None:
+    end_with_parent()
     logging.basicConfig(level=level, format="%(message)s")
     torch.set_num_threads(threads)
     try:

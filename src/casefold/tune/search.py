@@ -88,9 +88,7 @@ class Search:
             points = self.one_level((Point(mix, 0, HALF),) * len(self.task.classes), cases)
         else:
             points = tuple(replace(point, mix=Mix(mix.weights, point.mix.average).reduced()) for point in start)
-        for name in INGREDIENTS:
-            if name not in use:
-                continue
+        for name in [name for name in INGREDIENTS if name in use]:
             better = STEPS[name](self, points, cases, members, use)
             if better != points and gains(
                 self.task.config.objective, self.rows(better)[cases], self.rows(points)[cases]

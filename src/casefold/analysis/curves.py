@@ -1,6 +1,7 @@
 """Curves over levels: Dice, precision and recall of a presence signal, calibration; and which classes a slice has."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -142,14 +143,14 @@ def set_confusion(there: NDArray[np.bool_], found: NDArray[np.bool_], classes: S
     there, found: bool (class, slice). Sets are named `a + b`, the empty one `none`; those that never occur are left
     out. Fewer classes first.
     """
-    sets = [[tuple(np.flatnonzero(slice_)) for slice_ in side.T] for side in (there, found)]
+    sets = [[tuple(np.flatnonzero(slice_).tolist()) for slice_ in side.T] for side in (there, found)]
     known = sorted({own for side in sets for own in side}, key=lambda own: (len(own), own))
-    names = {own: " + ".join(classes[c] for c in own) or "none" for own in known}
-    table = pd.DataFrame(0, index=list(names.values()), columns=list(names.values()))
-    for (one, other), count in pd.Series(list(zip(*sets, strict=True))).value_counts().items():
-        table.loc[names[one], names[other]] = count
-    return table
+    names = [" + ".join(classes[c] for c in own) or "none" for own in known]
+    counts = np.zeros((len(known), len(known)), np.int64)
+    for one, other in zip(*sets, strict=True):
+        counts[known.index(one), known.index(other)] += 1
+    return pd.DataFrame(counts, index=list(names), columns=list(names))
 
 
-def _share(part: NDArray[np.int64], whole: int) -> Floats:
+def _share(part: NDArray[Any], whole: int) -> Floats:
     return part / whole if whole else np.full(len(part), np.nan)

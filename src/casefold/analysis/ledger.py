@@ -120,7 +120,7 @@ def extent(truth: Mask, now: Mask, ungated: Mask | None) -> Mask:
 
     A slice that is mostly another class's is left to the swaps. A class that the truth lacks has no ends.
     """
-    mended, anything = now.copy(), truth.any(axis=0)
+    mended, anything = now.copy(), np.asarray(truth.any(axis=0))
     labelled, found = _on(truth), _on(now)
     for c in range(len(truth)):
         there = np.flatnonzero(labelled[c])
@@ -131,7 +131,7 @@ def extent(truth: Mask, now: Mask, ungated: Mask | None) -> Mask:
                 mended[c, z] = False
         for run in (there, there[::-1]):
             for z in run[: int(found[c, run].argmax()) if found[c, run].any() else len(run)]:
-                if _half(truth[c, z], (now[:, z] & ~truth[:, z]).any(axis=0)):
+                if _half(truth[c, z], np.any(now[:, z] & ~truth[:, z], axis=0)):
                     mended[c, z] = truth[c, z]
     return mended
 
@@ -171,12 +171,12 @@ LAST = "boundary"  # in its turn it repairs whatever is left
 
 def _on(masks: Mask) -> NDArray[np.bool_]:
     """Which classes are on which slices, (class, z)."""
-    return masks.reshape(*masks.shape[:2], -1).any(axis=2)
+    return np.asarray(masks.reshape(*masks.shape[:2], -1).any(axis=2))
 
 
 def _half(part: Mask, other: Mask) -> bool:
     """Whether no more than half of a slice's voxels are also of the other mask."""
-    return 2 * np.count_nonzero(part & other) <= np.count_nonzero(part)
+    return bool(2 * np.count_nonzero(part & other) <= np.count_nonzero(part))
 
 
 def _stray(truth: Mask, now: Mask) -> Mask:

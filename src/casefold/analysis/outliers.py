@@ -49,7 +49,7 @@ def outlier(truth: Mask, found: Mask, shape: Sequence[int], spacing_mm: Triple |
         return None
     origin, target = (there, seen) if distance == from_truth else (seen, there)
     spot = _cause(origin, target, distance)
-    number = int(target.tree.query(target.places(spot).T)[1][0])
+    number = int(np.ravel(target.tree.query(target.places(spot).T)[1])[0])
     near = np.rint(target.shell[:, number] / step).astype(int)
     here = spot[:, 0]
     return Outlier(
@@ -65,11 +65,12 @@ def _cause(origin: Body, target: Body, distance: float) -> Spots:
     """A voxel of `origin` at the largest distance from `target`, (axis, 1): in the half that has it, and so on."""
     box, least = joint_box(origin.box, target.box), distance * (1 - SLACK)
     starts = np.array([[side.start] for side in box])
-    spots = np.stack(np.nonzero(origin.mask[box] & ~target.mask[box])) + starts
+    spots: Spots = np.stack(np.nonzero(origin.mask[box] & ~target.mask[box])) + starts
     while spots.shape[1] > FEW:
         half, rest = np.array_split(spots, 2, axis=1)
         mask = np.zeros_like(origin.mask)
         mask[tuple(half)] = True
         around = tuple(slice(int(line.min()), int(line.max()) + 1) for line in half)
         spots = half if farthest(Body(mask, around, origin.step), target, least) > least else rest
-    return spots[:, [int(target.distances(spots).argmax())]]
+    at = int(target.distances(spots).argmax())
+    return spots[:, at : at + 1]

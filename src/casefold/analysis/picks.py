@@ -41,19 +41,21 @@ def last_two(candidates: Sequence[Candidate], alike: pd.DataFrame, objective: Ob
     """
     if not candidates:
         raise DataError("there is no candidate to pick; tune an ensemble first")
-    order = sorted(candidates, key=lambda one: -one.score(objective))
-    best, others = order[0], [one for one in order[1:] if not alike.at[order[0].name, one.name] >= 1]
-    why = f"{best.name} has the best cross-fitted score, {best.score(objective):.4f}"
+    best, *rest = sorted(candidates, key=lambda one: -one.score(objective))
+    dice = {str(name): float(own) for name, own in alike.loc[best.name].to_dict().items()}
+    others = [one for one in rest if not dice[one.name] >= 1]
+    because = f"{best.name} has the best cross-fitted score, {best.score(objective):.4f}"
     if not others:
-        return Picks(best.name, None, f"{why}; no other candidate makes other masks.")
+        return Picks(best.name, None, f"{because}; no other candidate makes other masks.")
     gaps = {one.name: objective_difference(objective, one.rows, best.rows) for one in others}
     near = [name for name, (_, _, high) in gaps.items() if high >= 0]
-    second = min(near, key=lambda name: float(alike.at[best.name, name])) if near else others[0].name
+    second = min(near, key=lambda name: dice[name]) if near else others[0].name
     gap, low, high = gaps[second]
     told = f"{gap:+.4f}, 95 % interval {low:+.4f} to {high:+.4f}"
-    dice = f"Dice {alike.at[best.name, second]:.3f}"
     if not near:
-        return Picks(best.name, second, f"{why}. No other is within noise of it; {second} comes next ({told}; {dice}).")
-    among = "the only one" if len(near) == 1 else f"of {len(near)}"
-    rank = f"{among} within noise of it ({told})" + ("" if len(near) == 1 else f", {second} agrees with it least")
-    return Picks(best.name, second, f"{why}. {second}: {rank} ({dice}).")
+        where = f"No other is within noise of it; {second} comes next ({told};"
+    elif len(near) == 1:
+        where = f"{second} is the only one within noise of it ({told};"
+    else:
+        where = f"{second} agrees with it least of {len(near)} within noise of it ({told};"
+    return Picks(best.name, second, f"{because}. {where} Dice {dice[second]:.3f} between their masks).")

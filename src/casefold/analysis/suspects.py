@@ -48,9 +48,10 @@ def suspect_scans(scans: Sequence[str], seen: Sequence[Floats], classes: Sequenc
     """Every scan, the most suspect first: its class, and the slices first..last, for which most speaks against it.
 
     seen: of `doubts`, one a scan. agreement: among members, 0..1; NaN with a single member, which can only say that it
-    is sure. disagreement: of their mean with the label, 0..1. score: the product (with one member, the disagreement).
-    excess: how far that stands out among all scans' scores for the class, in robust standard deviations; by this they
-    are ranked, since members fail more often on some classes. Whole scans and WINDOW slices in a row are both judged.
+    is sure, and finds fewer of the bad labels. disagreement: of their mean with the label, 0..1. score: the product
+    (with one member, the disagreement). Whole scans and WINDOW slices in a row are both judged.
+    excess: how far a scan's scores stand out among all scans', class by class, for members fail more often on some: the
+    root of the summed squares over classes and both ways of judging, in robust standard deviations. It ranks.
     """
     usual_volume, usual_area = _usual(seen)
     found = []  # by kind: (scan, class) of agreement, disagreement; and where
@@ -73,8 +74,10 @@ def suspect_scans(scans: Sequence[str], seen: Sequence[Floats], classes: Sequenc
     usual = rows.groupby(["kind", "class"])["score"]
     middle = usual.transform("median")
     apart = (rows["score"] - middle).abs().groupby([rows["kind"], rows["class"]]).transform("median")
-    rows["excess"] = (rows["score"] - middle) / (1.4826 * apart + LEAST_SPREAD)
-    worst = rows.loc[rows.groupby("n")["excess"].idxmax()].sort_values("excess", ascending=False, kind="stable")
+    rows["excess"] = ((rows["score"] - middle) / (1.4826 * apart + LEAST_SPREAD)).clip(lower=0)
+    shown = rows.loc[rows.groupby("n")["excess"].idxmax()].set_index("n")
+    shown["excess"] = np.sqrt((rows["excess"] ** 2).groupby(rows["n"]).sum())
+    worst = shown.sort_values("excess", ascending=False, kind="stable")
     return _told(worst[SCAN_COLUMNS], members)
 
 

@@ -36,6 +36,8 @@ REPAIRS = {
 WIDE_GAP = 0.08  # training above validation by more than this is overfitting that is worth fighting
 NARROW_GAP = 0.01  # below this a member could still be trained longer
 OPTIMISM = 0.01  # tuned above cross-fitted by more than this: the search has fitted noise
+STANDS_OUT = 6.0  # robust standard deviations; even of hundreds of good labels next to none is so far out
+NAMED = 3  # scans named in a line
 FEW_HOLD = 0.5  # a tenth of the distances holding more of their sum than this: it is outliers, not outlines
 WEAK_CLASS = 0.05  # a class this far below the mean of the classes is worth a look of its own
 
@@ -59,21 +61,21 @@ def _ledger(content: Content) -> Iterator[Advice]:
     ledger = content.losses.ledger
     if ledger is None or not (ledger.entries["part"] > 0).any():
         return
-    entry = ledger.entries.loc[ledger.entries["part"].idxmax()]
+    entry = ledger.entries.nlargest(1, "part").iloc[0]
     repair, part, lost = str(entry["repair"]), float(entry["part"]), ledger.perfect - ledger.reached
     why, how = REPAIRS.get(repair, ("the largest part of what is lost", "look at it"))
     yield Advice(f"Most is lost to {repair}: {part:.3f} of {lost:.3f}.", f"Here {why}. To mend it, {how}.", "lost")
 
 
 def _suspects(content: Content) -> Iterator[Advice]:
-    suspects = content.suspects
-    if suspects.doubtful:
-        names = [str(name) for name in suspects.scans["scan"][: min(suspects.doubtful, 3)]]
-        more = ", ..." if suspects.doubtful > 3 else ""
+    frame = content.suspects.scans
+    names = [] if frame.empty else [str(name) for name in frame.loc[frame["excess"] > STANDS_OUT, "scan"]]
+    if names:
+        told = ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
         yield Advice(
-            f"Look at {_count(suspects.doubtful, 'label')}: {', '.join(names)}{more}.",
-            "The members agree with each other there, and not with the label. A wrong label costs score in training "
-            "and here; `drop_scans` leaves a scan out.",
+            f"Look at {_count(len(names), 'label')}: {told}.",
+            "The members are sure of something else there. A wrong label costs score in training and here; "
+            "`drop_scans` leaves a scan out.",
             "suspects",
         )
 
@@ -113,7 +115,7 @@ def _classes(content: Content) -> Iterator[Advice]:
     frame = content.scores.by_class
     if len(frame) < 2 or frame["score"].isna().all():
         return
-    worst = frame.loc[frame["score"].idxmin()]
+    worst = frame.nsmallest(1, "score").iloc[0]
     mean = float(frame["score"].mean())
     if mean - float(worst["score"]) > WEAK_CLASS:
         yield Advice(

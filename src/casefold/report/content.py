@@ -160,29 +160,27 @@ class Members:
 
 @dataclass(frozen=True)
 class Suspects:
-    """Labels to look at, the most suspect first.
+    """Labels to look at, the most suspect first: scans and slices of `analysis.suspects`.
 
-    scans: [scan, suspicion, agreement, disagreement]; slices: [scan, z, class, suspicion, agreement, disagreement]; all
-    0..1. members: how many had a say. doubtful: how many scans stand out from the rest, so that looking is advised.
+    members: how many had a say.
     """
 
     scans: pd.DataFrame = field(default_factory=pd.DataFrame)
     slices: pd.DataFrame = field(default_factory=pd.DataFrame)
     members: int = 0
-    doubtful: int = 0
 
     def __post_init__(self) -> None:
-        _check("suspects.scans", self.scans, "scan suspicion agreement disagreement")
-        _check("suspects.slices", self.slices, "scan z class suspicion agreement disagreement")
+        _check("suspects.scans", self.scans, "scan class first last why agreement disagreement score excess")
+        _check("suspects.slices", self.slices, "scan class z why agreement disagreement score")
 
 
 @dataclass(frozen=True)
 class Picks:
     """The last two submissions.
 
-    candidates: [candidate, score], cross-fitted, with `behind`, `behind_low` and `behind_high` (the best's score minus
-    its own), `pick` (first, second or empty). why: the reason, a sentence a pick. board: [submission, cv, lb], from the
-    book-keeping.
+    candidates: [candidate, score], cross-fitted; `behind`, `behind_low`, `behind_high` (the best's score minus its own)
+    and `pick` (first, second or empty) may follow. why: what `analysis.picks` says, and anything that a reader should
+    know of it, a sentence each. board: [submission, cv, lb], from the book-keeping.
     """
 
     candidates: pd.DataFrame = field(default_factory=pd.DataFrame)

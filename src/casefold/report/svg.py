@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from markupsafe import Markup
 from matplotlib import rc_context
@@ -15,7 +16,7 @@ from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 from casefold.report.figures import COLOURS
 
 INK, FAINT = "#010203", "#040506"  # stand for the page's own colours, which only its style sheet knows
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "casefold",
     "font.family": "sans-serif",
@@ -66,7 +67,7 @@ def line(index: int) -> str:
 def names_below(axes: Axes, count: int) -> None:
     """A legend under the plot, which hides nothing in it; none where there is only one line to name."""
     if count > 1:
-        axes.figure.legend(loc="outside lower center", ncols=min(count, 3))  # type: ignore[union-attr]
+        axes.figure.legend(loc="outside lower center", ncols=min(count, 3))
 
 
 def plain_numbers(*lines: Axis) -> None:

@@ -31,7 +31,21 @@ HEADS = {
     "false_alarms": "false alarms",
 }
 SIGNED = ("adds", "part", "alone", "gap", "behind", "change", "difference")  # a difference shows its sign
-WHOLE = ("z", "y", "x", "slices", "scans", "cases", "voxels", "px", "fold", "epoch", "level")  # never a fraction
+WHOLE = (  # never a fraction
+    "z",
+    "first",
+    "last",
+    "y",
+    "x",
+    "slices",
+    "scans",
+    "cases",
+    "voxels",
+    "px",
+    "fold",
+    "epoch",
+    "level",
+)
 MISSING, MINUS = "–", "−"
 LONG = 40  # letters of a text that may wrap
 FIRST = 12  # rows that are shown before a table is unfolded
@@ -48,12 +62,13 @@ def table(
 
     Columns X_low and X_high (or low and high) become one, the interval. shown: scans that the viewer holds; their names
     lead there, to the slice `z` where there is such a column. first: more rows than these are folded away. heads: what
-    stands above a column, where that is a name and not words.
+    stands above a column whose name is not to be read, as it is a class's or a fold's.
     """
     if frame.empty:
         return Markup("")
-    columns = [str(column) for column in frame.columns if not str(column).endswith("high")]
-    numeric = {column for column in columns if column.endswith("low") or pd.api.types.is_numeric_dtype(frame[column])}
+    frame = frame.rename(columns=str)
+    columns = [name for name in frame.columns if name in heads or not _ends(name, "high")]
+    numeric = {name: _largest(frame[name]) for name in columns if _is_number(frame[name])}
     above = Markup("").join(
         Markup('<th scope="col"{}><button type="button">{}</button></th>').format(
             _class("number" * (column in numeric)), heads.get(column, head(column))
@@ -63,7 +78,7 @@ def table(
     rows = Markup("").join(
         Markup("<tr{}>{}</tr>").format(
             Markup(' class="more"') if place >= first else "",
-            Markup("").join(_cell(column, row, column in numeric, shown) for column in columns),
+            Markup("").join(_cell(column, row, numeric.get(column), column in heads, shown) for column in columns),
         )
         for place, row in enumerate(frame.to_dict("records"))
     )
@@ -105,7 +120,7 @@ def heat(frame: pd.DataFrame, name: str, corner: str, by_row: bool) -> Markup:
 
 def head(column: str) -> Markup:
     """A column's name in words, its unit after it."""
-    if column.endswith("low"):
+    if _ends(column, "low"):
         return Markup("95 % interval")
     if column.startswith("dice "):
         return Markup("Dice, {}").format(column.removeprefix("dice "))
@@ -116,15 +131,16 @@ def head(column: str) -> Markup:
     return Markup('{} <span class="unit">{}</span>').format(text, unit) if unit else Markup.escape(text)
 
 
-def number(column: str, value: float) -> str:
-    """A number as the page shows it: three decimals, fewer for large ones; a sign where the column is a difference."""
+def number(column: str, value: float, largest: float | None = None) -> str:
+    """A number as the page shows it: fewer decimals where the column's `largest` is large, a sign for a difference."""
     parts = column.split("_")
-    sign = "+" if any(word in SIGNED for word in parts) else ""
+    sign = "+" if any(part in SIGNED for part in parts) else ""
     if math.isnan(value):
         return MISSING
     if parts[-1] in WHOLE or isinstance(value, (int, np.integer)) or math.isinf(value):
         return f"{value:{sign},.0f}".replace("inf", "∞").replace("-", MINUS)
-    decimals = (2 if parts[-1] in UNITS else 3) if abs(value) < 10 else 1 if abs(value) < 1000 else 0
+    size = abs(value if largest is None else largest)
+    decimals = (2 if parts[-1] in UNITS else 3) if size < 10 else 1 if size < 1000 else 0
     return f"{value:{sign},.{decimals}f}".replace("-", MINUS)
 
 
@@ -135,18 +151,33 @@ def interval(low: float, high: float, column: str = "") -> str:
     return f"{number(column, float(low))} to {number(column, float(high))}"
 
 
-def _cell(column: str, row: dict[Any, Any], numeric: bool, shown: Collection[str]) -> Markup:
+def _cell(column: str, row: dict[Any, Any], largest: float | None, named: bool, shown: Collection[str]) -> Markup:
     value = row[column]
-    if column.endswith("low"):
+    if _ends(column, "low") and not named:
         text = interval(value, row[column.removesuffix("low") + "high"], column)
         return Markup('<td class="number" data-sort="{}">{}</td>').format(_key(value), text)
-    if numeric:
-        return Markup('<td class="number" data-sort="{}">{}</td>').format(_key(value), number(column, value))
+    if largest is not None:
+        return Markup('<td class="number" data-sort="{}">{}</td>').format(
+            _key(value), number("" if named else column, value, largest)
+        )
     if column == "scan" and value in shown:
         place = Markup(' data-z="{}"').format(row["z"]) if "z" in row else ""
         return Markup('<td><a href="#viewer" data-scan="{}"{}>{}</a></td>').format(value, place, value)
-    text = MISSING if value is None or value != value else str(value)
+    text = MISSING if pd.isna(value) else {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
     return Markup("<td{}>{}</td>").format(_class("words" * (len(text) > LONG)), text)
+
+
+def _ends(column: str, word: str) -> bool:
+    return column == word or column.endswith(f"_{word}")
+
+
+def _is_number(column: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+
+
+def _largest(column: pd.Series) -> float:
+    finite = column[np.isfinite(column.astype(float))].abs()
+    return float(finite.max()) if len(finite) else 0.0
 
 
 def _key(value: float) -> str:

@@ -3,8 +3,8 @@
   const box = document.getElementById("viewer-box");
   if (!box) return;
   const COLOURS = ["#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7"];
-  const EXTRA = [213, 94, 0, 150]; // found, but not in the truth
-  const MISSED = [64, 120, 255, 170]; // in the truth, but not found
+  const EXTRA = [213, 94, 0, 190]; // found, but not in the truth
+  const MISSED = [64, 120, 255, 190]; // in the truth, but not found
   const WIDTH = 816; // of the canvas at least, so that contours are fine
   const find = (name) => document.getElementById(`viewer-${name}`);
   const canvas = find("canvas");
@@ -76,8 +76,8 @@
     return path;
   };
 
-  const stroke = (path, colour, dash, zoom) => {
-    for (const [ink, width] of [["rgba(0, 0, 0, 0.65)", 4], [colour, 2]]) {
+  const stroke = (path, colour, dash, zoom, thin = false) => {
+    for (const [ink, width] of thin ? [[colour, 1]] : [["rgba(0, 0, 0, 0.65)", 4], [colour, 2]]) {
       pen.strokeStyle = ink;
       pen.lineWidth = width / zoom;
       pen.setLineDash(dash.map((length) => length / zoom));
@@ -161,11 +161,12 @@
       found: maskOf(scan, state.source, label),
     }));
     const open = pairs.filter(({ label }) => !state.hidden.has(label));
-    if (find("errors").checked) errors(scan, open);
+    const thin = find("errors").checked; // thick lines would hide the errors along them
+    if (thin) errors(scan, open);
     for (const { label, truth, found } of open) {
       const colour = COLOURS[label % COLOURS.length];
-      if (find("truth").checked) stroke(outlines(truth, scan.width, scan.height), colour, [], zoom);
-      if (find("found").checked) stroke(outlines(found, scan.width, scan.height), colour, [7, 5], zoom);
+      if (find("truth").checked) stroke(outlines(truth, scan.width, scan.height), colour, [], zoom, thin);
+      if (find("found").checked) stroke(outlines(found, scan.width, scan.height), colour, [7, 5], zoom, thin);
     }
     for (const mark of scan.marks) if (mark.z === slice.z) cross(scan, mark, zoom);
     report(scan, pairs);

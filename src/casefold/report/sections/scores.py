@@ -17,21 +17,28 @@ SHOWN_WAYS = 24  # in the plot; the table has them all
 def scores(content: Content) -> Markup:
     """Every member alone, the ensemble, leave-one-out; then by class, fold, group, case, scan and volume."""
     held, shown = content.scores, {packed.scan for packed in content.viewer}
-    groups = [] if held.groups.empty else held.groups.groupby("by", sort=False)
-    return Markup("").join(
+    parts = Markup("").join(
         [
-            note(
-                f"`score` is {content.headline.metric}. All are cross-fitted where nothing else is said;",
-                "intervals come from drawing cases again (bootstrap).",
-            ),
             _ways(held.ways),
             table(held.ways, "The ensemble, each member alone, and the ensemble without it"),
             row([table(held.by_class, "By class"), _folds(held.by_fold)]),
             row([table(held.by_scan, "By scan", shown), table(held.by_case, "By case")]),
-            row([table(frame.drop(columns="by"), f"By {name}") for name, frame in groups]),
+            _groups(held.groups),
             _volumes(content),
         ]
     )
+    told = note(
+        f"`score` is {content.headline.metric}. All are cross-fitted where nothing else is said;",
+        "intervals come from drawing cases again (bootstrap).",
+    )
+    return told + parts if parts else parts
+
+
+def _groups(frame: pd.DataFrame) -> Markup:
+    if frame.empty:
+        return Markup("")
+    names = [str(name) for name in frame["by"].unique()]
+    return row([table(frame[frame["by"] == name].drop(columns="by"), f"By {name}") for name in names])
 
 
 def _folds(frame: pd.DataFrame) -> Markup:

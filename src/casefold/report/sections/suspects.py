@@ -12,14 +12,12 @@ def suspects(content: Content) -> Markup:
     if held.scans.empty and held.slices.empty:
         return Markup("")
     told = [
-        "Where the members agree with each other against the label. Suspicion is their agreement times their",
-        "disagreement with the label, both by how sure they are. A high rank is a reason to look, not a verdict:",
-        "a hard scan can look the same.",
+        "Where the members are sure, and agree with each other, against the label. `score` is their agreement times",
+        "their disagreement with the label; `excess` is how far it stands out among the scans, in robust standard",
+        "deviations. A high rank is a reason to look, not a verdict: a hard scan can look the same.",
     ]
     if held.members < 2:
-        told.append(
-            "With one member there is nobody to agree with: this list then only says where it is sure and wrong."
-        )
+        told.append("With one member there is nobody to agree with: this only says where it is sure of something else.")
     return Markup("").join(
         [
             note(*told),

@@ -48,7 +48,7 @@ def _sweeps(axes: Axes, content: Content) -> None:
         ink, dash, wide = (INK, "-", 1.2) if name == ALL else (*_look(content, name), 1.6)
         axes.plot(own["level"], own["score"], color=ink, linestyle=dash, linewidth=wide, label=name)
         if name in levels and len(own):
-            nearest = own.loc[(own["level"] - levels[name]).abs().idxmin()]
+            nearest = _nearest(own, levels[name])
             axes.plot(nearest["level"], nearest["score"], "o", color=ink, markersize=7)
     axes.set(xlabel="level, 1 to 255", ylabel="score")
     names_below(axes, len(names))
@@ -61,7 +61,7 @@ def _gate(axes: Axes, content: Content, across: str, up: str) -> None:
         axes.plot(own[across], own[up], color=ink, linestyle=dash, label=name)
         level = content.curves.gate_levels.get(name, 0)
         if level and len(own):
-            chosen = own.loc[(own["level"] - level).abs().idxmin()]
+            chosen = _nearest(own, level)
             axes.plot(chosen[across], chosen[up], "o", color=ink, markersize=7)
     axes.set(xlabel=across.replace("_", " "), ylabel=up, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     names_below(axes, len(content.classes))
@@ -75,6 +75,10 @@ def _calibration(axes: Axes, content: Content) -> None:
         axes.plot(own["said"], own["true"], marker="o", markersize=3, color=ink, linestyle=dash, label=name)
     axes.set(xlabel="probability", ylabel="share of voxels in the truth", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     names_below(axes, len(content.classes))
+
+
+def _nearest(frame: pd.DataFrame, level: int) -> pd.Series:
+    return frame.iloc[int((frame["level"] - level).abs().to_numpy().argmin())]
 
 
 def _look(content: Content, name: str) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from casefold.core import DataError
 from casefold.ensemble import to_masks
 from casefold.metrics import dice_by_slice, overlap, uwmgi_score
 from casefold.recipe import GateRule, Rung
-from casefold.tune.counts import Mix, Point, level_counts, mask_stats, plain_table
+from casefold.tune.counts import Mix, Point, level_counts, mask_stats, plain_tables
 from casefold.tune.voxels import gather, load_voxels
 
 GATE = Gate(members=("gate",), levels=(0, 50, 101))
@@ -59,7 +59,7 @@ def test_statistics_are_those_of_the_masks_that_submit_makes(point: Point, ignor
             wanted = [there.sum(), len(there), *overlap(truth, mask)[0], uwmgi_score(truth, mask).distances[0]]
             np.testing.assert_allclose(mask_stats(path, c, point, True), wanted, rtol=1e-12)
             if not point.peak and not point.post:
-                table = plain_table(path, c, point.mix, (0, 50, 101), (55, 60, 70, 90, 100, 128, 130))
+                table = plain_tables(path, [(c, point.mix, (0, 50, 101))], (55, 60, 70, 90, 100, 128, 130))[0]
                 at = (0, 50, 101).index(point.gate), (55, 60, 70, 90, 100, 128, 130).index(point.level)
                 np.testing.assert_allclose(table[at][:5], wanted[:5], rtol=1e-12)
 

@@ -10,7 +10,7 @@ from toy_search import CASES, Pair, says, scan_of, search_of
 
 from casefold.config.ensembles import Gate, Tune
 from casefold.core import DataError
-from casefold.tune.honest import difference, fit, forward, partition
+from casefold.tune.honest import Way, difference, fit, forward, partition
 from casefold.tune.search import INGREDIENTS
 from casefold.tune.table import BASE, compare, frame, ingredients_of, ladder
 
@@ -29,7 +29,7 @@ def test_a_case_is_scored_by_points_that_never_saw_it(tmp_path: Path) -> None:
     """Whatever its truth says, the points that score a case stay the same."""
     pairs = planted(60)
     search = search_of(pairs, tmp_path / "a", CONFIG)
-    before = fit(search)
+    before = fit(search, {"all": Way()})["all"]
     for number, (case, _) in enumerate(CASES):
         changed: list[Pair] = []
         for scan, found in pairs:
@@ -38,7 +38,7 @@ def test_a_case_is_scored_by_points_that_never_saw_it(tmp_path: Path) -> None:
                 changed.append((other, found))
             else:
                 changed.append((scan, found))
-        after = fit(search_of(changed, tmp_path / str(number), CONFIG))
+        after = fit(search_of(changed, tmp_path / str(number), CONFIG), {"all": Way()})["all"]
         assert after.by_case[case] == before.by_case[case]
         assert not np.array_equal(after.rows, before.rows)
 

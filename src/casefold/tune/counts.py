@@ -68,10 +68,14 @@ def level_counts(q: Bytes, truth: NDArray[np.bool_], row: NDArray[np.integer], r
     return histogram.reshape(rows, 2, LEVELS)[:, :, ::-1].cumsum(axis=2)[:, :, ::-1]
 
 
-def plain_table(path: Path, c: int, mix: Mix, gates: Sequence[int], levels: Sequence[int]) -> Floats:
-    """Statistics of one class of one scan at every gate level and mask level, without peaks and post-processing:
-    (gate, level, STATS), no distance."""
-    voxels = load_voxels(path, c)
+def plain_tables(path: Path, wanted: Sequence[tuple[int, Mix, tuple[int, ...]]], levels: Sequence[int]) -> list[Floats]:
+    """Statistics of a scan at every gate level and mask level, without peaks and post-processing, for each class's
+    number, mix and gate levels: (gate, level, STATS), no distance."""
+    voxels = {c: load_voxels(path, c) for c in dict.fromkeys(c for c, _, _ in wanted)}
+    return [_plain_table(voxels[c], mix, gates, levels) for c, mix, gates in wanted]
+
+
+def _plain_table(voxels: Voxels, mix: Mix, gates: Sequence[int], levels: Sequence[int]) -> Floats:
     q, truth, row = combined(voxels, mix), voxels.truth, voxels.row
     if not voxels.counted.all():
         q, truth, row = q[voxels.counted], truth[voxels.counted], row[voxels.counted]

@@ -1,7 +1,8 @@
 """The score that will hold: every case scored by what was tuned on the other cases, and differences with intervals."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from casefold.core import DataError
 from casefold.tune.objective import Floats, interval, value
 from casefold.tune.search import INGREDIENTS, Points, Search
+from casefold.tune.together import SharedMemory
 
 
 @dataclass(frozen=True)
@@ -35,26 +37,51 @@ def partition(cases: Sequence[str], parts: int, seed: int) -> NDArray[np.int64]:
     return part
 
 
-def fit(
-    search: Search, members: Sequence[str] | None = None, use: Iterable[str] = INGREDIENTS, start: Fitted | None = None
-) -> Fitted:
-    """Tune on all cases, and for each part of the partition on the cases of the others.
+@dataclass(frozen=True)
+class Way:
+    """A way of tuning: with which members (None: all), with which ingredients, and what it goes on from."""
 
-    start: go on from what was tuned so, of each part from what was tuned without it.
-    """
-    use = tuple(use)
-    config, names = search.task.config, search.task.case_names
+    members: Sequence[str] | None = None
+    use: tuple[str, ...] = INGREDIENTS
+    start: Fitted | None = None
+
+
+def fit(search: Search, ways: Mapping[str, Way]) -> dict[str, Fitted]:
+    """Tune each way on all cases, and for each part of the partition on the cases of the others, all side by side."""
+    names, config = search.task.case_names, search.task.config
     part = partition(names, config.partition_folds, config.partition_seed)
-    points = search.choose(search.everyone, members, use, None if start is None else start.points)
+    held = [np.zeros(len(names), np.bool_), *(part == number for number in np.unique(part))]
+    shared = SharedMemory(search.memory)
+    searching = replace(search, memory=shared)
+    chosen = shared.side_by_side(
+        [
+            partial(searching.choose, ~out, way.members, way.use, _start(way, names, out))
+            for way in ways.values()
+            for out in held
+        ]
+    )
+    return {
+        name: _fitted(search, chosen[at * len(held)], held[1:], chosen[at * len(held) + 1 : (at + 1) * len(held)])
+        for at, name in enumerate(ways)
+    }
+
+
+def _start(way: Way, names: Sequence[str], out: NDArray[np.bool_]) -> Points | None:
+    """Where a way begins that leaves some cases out: with what was tuned without them."""
+    if way.start is None:
+        return None
+    return way.start.by_case[names[int(np.flatnonzero(out)[0])]] if out.any() else way.start.points
+
+
+def _fitted(search: Search, points: Points, held: Sequence[NDArray[np.bool_]], chosen: Sequence[Points]) -> Fitted:
+    """held: of each part the cases, bool (case,). chosen: of each part what was tuned without it."""
+    names = search.task.case_names
     rows = np.zeros_like(search.rows(points))
     by_case: dict[str, Points] = {}
-    for number in np.unique(part):
-        held = part == number
-        before = None if start is None else start.by_case[names[int(np.flatnonzero(held)[0])]]
-        chosen = search.choose(~held, members, use, before)
-        rows[held] = search.rows(chosen)[held]
-        by_case |= {name: chosen for name, inside in zip(names, held, strict=True) if inside}
-    honest = float(value(config.objective, rows.sum(axis=0)))
+    for out, own in zip(held, chosen, strict=True):
+        rows[out] = search.rows(own)[out]
+        by_case |= {name: own for name, inside in zip(names, out, strict=True) if inside}
+    honest = float(value(search.task.config.objective, rows.sum(axis=0)))
     return Fitted(points, search.worth(points, search.everyone), rows, honest, by_case)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -12,6 +12,20 @@ from casefold.tune.counts import Mix, Point
 from casefold.tune.objective import Floats
 
 Key = tuple[Any, ...]
+Count = Callable[[list[Key]], Sequence[Floats]]
+
+
+class Remembers(Protocol):
+    """A memory as a search asks it, its own or shared with others."""
+
+    def get(self, key: Key, count: Count) -> Floats:
+        """What is kept under a key, counted where it is not."""
+
+    def missing(self, keys: Iterable[Key]) -> list[Key]:
+        """The keys under which nothing is kept, each once."""
+
+    def fill(self, keys: Iterable[Key], count: Count) -> None:
+        """See to it that something is kept under every key: `count` is given those of which nothing is, all at once."""
 
 
 @dataclass
@@ -27,14 +41,18 @@ class Memory:
     members: tuple[tuple[str, str], ...]
     _kept: dict[Key, Floats] = field(default_factory=dict)
 
-    def get(self, key: Key, count: Callable[[], Floats]) -> Floats:
+    def get(self, key: Key, count: Count) -> Floats:
         """What is kept under a key, counted where it is not."""
-        self.fill([key], lambda _: [count()])
+        self.fill([key], count)
         return self._kept[key]
 
-    def fill(self, keys: Iterable[Key], count: Callable[[list[Key]], Sequence[Floats]]) -> None:
+    def missing(self, keys: Iterable[Key]) -> list[Key]:
+        """The keys under which nothing is kept, each once."""
+        return [key for key in dict.fromkeys(keys) if key not in self._kept and not self._from_disk(key)]
+
+    def fill(self, keys: Iterable[Key], count: Count) -> None:
         """See to it that something is kept under every key: `count` is given those of which nothing is, all at once."""
-        missing = [key for key in dict.fromkeys(keys) if key not in self._kept and not self._from_disk(key)]
+        missing = self.missing(keys)
         if not missing:
             return
         for key, found in zip(missing, count(missing), strict=True):

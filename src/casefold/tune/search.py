@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from casefold.config.ensembles import Tune
 from casefold.config.postprocess import StepConfig
 from casefold.core import HALF
-from casefold.tune.counts import Mix, Point, masks_stats, plain_table
-from casefold.tune.memory import Memory
+from casefold.tune.counts import Mix, Point, masks_stats, plain_tables
+from casefold.tune.memory import Key, Remembers
 from casefold.tune.objective import Floats, columns, gains, value
 
 Points = tuple[Point, ...]
-Run = Callable[[Callable[[Path], Floats], Sequence[Path]], Iterable[Floats]]
+Run = Callable[[Callable[[Path], Iterable[Floats]], Sequence[Path]], Iterable[Iterable[Floats]]]
 INGREDIENTS = ("weights", "average", "levels", "gate", "peaks", "post")
 FINALISTS = 3  # mixes that the distance decides between
 ROUNDS = 4
@@ -55,7 +55,7 @@ class Search:
     """Chooses points, and remembers what it counted. run: maps a function over the scans' files, in order."""
 
     task: Task
-    memory: Memory
+    memory: Remembers
     run: Run = map
     _rows: dict[Points, Floats] = field(default_factory=dict)
 
@@ -114,20 +114,22 @@ class Search:
 
     def full_stats(self, c: int, point: Point) -> Floats:
         """The same from the masks themselves, with distances where the objective has them."""
-        key = self._mask_key(c, point)
-        return self.memory.get(key, lambda: self._count_masks([key])[0])
+        return self.memory.get(self._mask_key(c, point), self._count_masks)
 
     def ahead(self, many: Iterable[Points]) -> None:
         """Count together what the worth of all these will ask for: a scan is then read once for all of them."""
         wanted = dict.fromkeys(pair for points in many for pair in enumerate(points) if self._needs_mask(*pair))
         self.memory.fill([self._mask_key(c, point) for c, point in wanted], self._count_masks)
 
+    def tables_ahead(self, many: Iterable[Points]) -> None:
+        """Count together the tables of all these."""
+        wanted = [self._table_key(c, point.mix, point.gate) for points in many for c, point in enumerate(points)]
+        self.memory.fill(wanted, self._count_tables)
+
     def table(self, c: int, mix: Mix, gate: int) -> Floats:
         """Statistics of one class of every scan at a gate level and every level: (scan, level, STATS)."""
-        gates = self.task.gates if gate else (0,)  # most mixes are never gated
-        count = partial(plain_table, c=c, mix=mix.reduced(), gates=gates, levels=self.levels)
-        table = self.memory.get(("table", c, mix.reduced(), gates, self.levels), lambda: self._counted(count))
-        return table[:, gates.index(gate)]
+        key = self._table_key(c, mix, gate)
+        return self.memory.get(key, self._count_tables)[:, key[3].index(gate)]
 
     def is_plain(self, c: int, point: Point) -> bool:
         """Whether a point's Dice can be read off a table."""
@@ -210,17 +212,25 @@ class Search:
     def _needs_mask(self, c: int, point: Point) -> bool:
         return self.with_distance or not self.is_plain(c, point)
 
-    def _mask_key(self, c: int, point: Point) -> tuple[str, int, Point, bool]:
+    def _mask_key(self, c: int, point: Point) -> Key:
         whole = replace(point, mix=point.mix.reduced(), post=(*point.post, *self.task.fixed[c]))
         return "mask", c, whole, self.with_distance
 
-    def _count_masks(self, keys: Sequence[tuple[Any, ...]]) -> list[Floats]:
-        wanted = [(c, point) for _, c, point, _ in keys]
-        counted = self._counted(partial(masks_stats, wanted=wanted, with_distance=self.with_distance))
-        return [counted[:, number].copy() for number in range(len(keys))]
+    def _table_key(self, c: int, mix: Mix, gate: int) -> Key:
+        gates = self.task.gates if gate else (0,)  # most mixes are never gated
+        return "table", c, mix.reduced(), gates, self.levels
 
-    def _counted(self, count: Callable[[Path], Floats]) -> Floats:
-        return np.stack(list(self.run(count, self.task.files)))
+    def _count_masks(self, keys: Sequence[Key]) -> list[Floats]:
+        wanted = [(c, point) for _, c, point, _ in keys]
+        return self._counted(partial(masks_stats, wanted=wanted, with_distance=self.with_distance))
+
+    def _count_tables(self, keys: Sequence[Key]) -> list[Floats]:
+        wanted = [(c, mix, gates) for _, c, mix, gates, _ in keys]
+        return self._counted(partial(plain_tables, wanted=wanted, levels=self.levels))
+
+    def _counted(self, count: Callable[[Path], Iterable[Floats]]) -> list[Floats]:
+        """What each scan gives for each of several keys, as an array (scan, ...) a key."""
+        return [np.stack(of_key) for of_key in zip(*self.run(count, self.task.files), strict=True)]
 
 
 def put(points: Points, c: int, point: Point) -> Points:
@@ -236,28 +246,32 @@ def _weights(search: Search, points: Points, cases: NDArray[np.bool_], members: 
     for group in groups:
         tried: dict[Mix, tuple[float, Points]] = {}
 
-        def worth(mix: Mix, group: Sequence[int] = group, tried: Any = tried, points: Points = points) -> float:
+        def mixed(mix: Mix, group: Sequence[int] = group, points: Points = points) -> Points:
+            return tuple(replace(p, mix=mix) if c in group else p for c, p in enumerate(points))
+
+        def worth(mix: Mix, tried: Any = tried, mixed: Any = mixed) -> float:
             mix = mix.reduced()
             if mix not in tried:
-                mixed = tuple(replace(p, mix=mix) if c in group else p for c, p in enumerate(points))
-                mixed = search.cheap_level(mixed, cases)
-                tried[mix] = search.cheap_worth(mixed, cases), mixed
+                levelled = search.cheap_level(mixed(mix), cases)
+                tried[mix] = search.cheap_worth(levelled, cases), levelled
             return float(tried[mix][0])
 
         at = [index for index, name in enumerate(search.task.members) if name in members]
         alone = [Mix(tuple(int(index == one) for index in range(len(search.task.members)))) for one in at]
+        search.tables_ahead(mixed(mix) for mix in alone)
         best = max([points[group[0]].mix, *alone], key=worth)
         for _ in range(ROUNDS):
             before = best
             for one in at:
-                for weight in range(search.task.config.weight_steps + 1):
-                    weights = (*best.weights[:one], weight, *best.weights[one + 1 :])
-                    if any(weights) and worth(Mix(weights)) > worth(best):
-                        best = Mix(weights)
+                steps = range(search.task.config.weight_steps + 1)
+                near = [Mix((*best.weights[:one], weight, *best.weights[one + 1 :])) for weight in steps]
+                near = [mix for mix in near if any(mix.weights)]
+                search.tables_ahead(mixed(mix) for mix in near)
+                best = max([best, *near], key=worth)
             if best == before:
                 break
         finalists = sorted(tried.values(), key=lambda found: -found[0])[: FINALISTS if search.with_distance else 1]
-        search.ahead(near for _, found in finalists for near in search.beside(found))
+        search.ahead(beside for _, found in finalists for beside in search.beside(found))
         points = search.best_of([points, *(search.one_level(found, cases) for _, found in finalists)], cases)
     return points
 

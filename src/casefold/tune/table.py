@@ -10,7 +10,7 @@ import pandas as pd
 from casefold.config.ensembles import Gate
 from casefold.config.postprocess import StepConfig
 from casefold.recipe import GateRule, Rung
-from casefold.tune.honest import Fitted, difference, fit, forward
+from casefold.tune.honest import Fitted, Way, difference, fit, forward
 from casefold.tune.search import INGREDIENTS, Points, Search
 
 logger = logging.getLogger(__name__)
@@ -38,11 +38,10 @@ def compare(search: Search, members: Sequence[str], ingredients: Iterable[str]) 
     interval of the cross-fitted difference is not above 0), those are taken.
     """
     ingredients = tuple(ingredients)
-    ways = {name: fit(search, (name,), {"levels"} & set(ingredients)) for name in members} if len(members) > 1 else {}
-    ways[BASE] = fit(search, members, ())
-    for name in ingredients:
-        ways[f"+ {name}"] = fit(search, members, (name,))
-    ways["searched"] = fit(search, members, ingredients)
+    own = ("levels",) if "levels" in ingredients else ()
+    wanted = {name: Way((name,), own) for name in members} if len(members) > 1 else {}
+    wanted |= {BASE: Way(members, ()), **{f"+ {name}": Way(members, (name,)) for name in ingredients}}
+    ways = fit(search, wanted | {"searched": Way(members, ingredients)})
     gain, low, high = difference(search, ways["searched"], ways[BASE])
     words = f"{gain:+.4f} ({low:.4f} to {high:.4f}) against {BASE}, cross-fitted"
     if ways["searched"].points == ways[BASE].points or low > 0:
@@ -82,12 +81,13 @@ def ladder(
     forward selection turned round, whose weights and levels are tuned anew under the recipe's gate, peaks and
     post-processing. seconds: of each member a scan, the gate's members too. post: always taken, last."""
     rungs = [to_rung(search, ways.recipe, seconds, gate, post, ways.note)]
-    order, again = forward(search, seconds, None), {"weights", "levels"} & set(ingredients)
+    order = forward(search, seconds, None)
+    again = tuple(name for name in ("weights", "levels") if name in ingredients)
     for count in range(len(order) - 1, 0, -1):
         if len(rungs) == search.task.config.rungs:
             break
-        fitted = fit(search, order[:count], again, ways.recipe)
-        rung = to_rung(search, fitted, seconds, gate, post, "")
+        fitted = fit(search, {"rung": Way(order[:count], again, ways.recipe)})
+        rung = to_rung(search, fitted["rung"], seconds, gate, post, "")
         if rung.seconds_a_scan < rungs[-1].seconds_a_scan:
             rungs.append(rung)
     return rungs

@@ -8,12 +8,13 @@ import yaml
 from typer.testing import CliRunner
 
 import toy
+from casefold import cli_report
 from casefold.cli import app
 from casefold.config.experiments import as_plain
 from casefold.config.paths import Paths
 from toy_members import seg3d
 
-VERBS = "init look check prepare folds fold train full runs augment oof tune submit score demo".split()
+VERBS = "init look check prepare folds fold train full runs augment oof tune submit score demo report compare".split()
 
 
 @pytest.fixture
@@ -39,7 +40,8 @@ def run(*words: str, code: int = 0) -> str:
 
 
 def test_the_verbs_are_those_of_run_sh() -> None:
-    assert [command.callback.__name__ for command in app.registered_commands if command.callback] == VERBS
+    commands = [*app.registered_commands, *cli_report.app.registered_commands]
+    assert [command.callback.__name__ for command in commands if command.callback] == VERBS
     shown = run("--help")
     assert all(re.search(rf"^\s+{verb}\b", shown, re.MULTILINE) for verb in VERBS)
 
@@ -58,6 +60,12 @@ def test_a_line_of_verbs(workspace: Path) -> None:
     assert not (workspace / "runs/toy/members/toy_3d/fold0").exists()
     assert re.search(r"^ *toy_3d +all ", run("oof", "solo", "--jobs", "1", "--device", "cpu"), re.MULTILINE)
     assert "cross-fitted" in run("tune", "solo", "--jobs", "1", "--device", "cpu")
+    words = run("report", "solo", "--jobs", "1", "--device", "cpu")
+    assert "score: Dice, mean over cases, cross-fitted\n" in words
+    assert words.endswith(f"{workspace}/runs/toy/ensembles/solo/report.html\n")
+    lines = run("compare", "solo", "toy_3d", "--jobs", "1", "--device", "cpu").splitlines()
+    assert lines[0] == "solo (cross-fitted) minus toy_3d (level 128): Dice, mean over cases, by scan"
+    assert len(lines) == 11 and lines[2].split() == ["case", "scan", "one", "other", "difference"]
     out = workspace / "out.csv"
     assert run("submit", "solo", "--out", str(out), "--jobs", "1", "--device", "cpu").endswith(f"{out}\n")
     assert out.read_text().startswith("id,class,predicted\ncase2_day0_slice_0001,left,")

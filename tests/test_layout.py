@@ -15,7 +15,8 @@ PACKAGE = Path(__file__).parents[1] / "src" / "casefold"
 # A room may import from itself and from those before it. A package is one room.
 ROOMS = (
     "core files config rle filters readers intensity store prepare folds data models losses metrics predict oof train "
-    "postprocess recipe ensemble infer tune submission starter check analysis report pipeline cli_training cli"
+    "postprocess recipe ensemble infer tune submission starter check analysis report pipeline cli_open "
+    "cli_training cli_report cli"
 ).split()
 NOTEBOOK = "core config rle readers store data models predict postprocess recipe ensemble infer submission".split()
 BLOCKED = (

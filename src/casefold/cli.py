@@ -1,18 +1,16 @@
 """A verb a step, the same words as run.sh."""
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
 import typer
 
+from casefold import cli_report
+from casefold.cli_open import Name, explained, opened, show
 from casefold.cli_training import Device, Jobs, Training, with_training_options
 from casefold.config.paths import Paths
-from casefold.core import CasefoldError, ConfigError
-from casefold.files import ADVICE, AFTERWARDS
+from casefold.core import ConfigError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,7 +20,6 @@ app = typer.Typer(
     help="Fold by case, classify then segment, ensemble, submit. Each verb takes an ensemble of configs/ensembles, "
     "first does the earlier steps that are missing, and called again goes on where it stopped.",
 )
-Name = Annotated[str, typer.Argument(help="an ensemble: a file of configs/ensembles, without .yaml")]
 Dataset = Annotated[str, typer.Argument(help="an ensemble, or a data set of configs/datasets, without .yaml")]
 Folds = Annotated[list[int] | None, typer.Option("--fold", help="only this fold; repeatable [default: every fold]")]
 Input = Annotated[Path | None, typer.Option("--input", help="a folder of scans in the data set's layout")]
@@ -31,41 +28,13 @@ Input = Annotated[Path | None, typer.Option("--input", help="a folder of scans i
 PLACE = 56  # characters of a place in what `check` prints; its CSV has all of them
 
 
-@contextmanager
-def _explained(code: int = 1) -> Iterator[None]:
-    """What a user can mend is printed as one message, with an exit code; anything else is a bug and keeps its trace."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    try:
-        yield
-    except CasefoldError as e:
-        typer.echo(f"{type(e).__name__}: {e}", err=True)
-        raise typer.Exit(code) from e
-    except OSError as e:
-        if e.errno not in ADVICE:
-            raise
-        typer.echo(f"{type(e).__name__}: {e}. {ADVICE[e.errno]}. {AFTERWARDS}", err=True)
-        raise typer.Exit(code) from e
-
-
-def _open(name: str, jobs: int | None = None, device: str = "auto", overrides: list[str] | None = None):  # type: ignore[no-untyped-def]
-    from casefold.pipeline.planning import with_fitted_epochs
-    from casefold.pipeline.project import open_project
-
-    return with_fitted_epochs(open_project(Paths.from_environment(), name, overrides or [], jobs, device))
-
-
-def _show(frame: pd.DataFrame) -> None:
-    typer.echo(frame.to_string(index=False, float_format=lambda value: f"{value:.4f}", na_rep=""))
-
-
 @app.command()
 def init(
     folder: Annotated[Path, typer.Argument(help="raw data of any of the known layouts")],
     name: Annotated[str | None, typer.Option(help="what to call the data set [default: the folder's name]")] = None,
 ) -> None:
     """Write a config and a starter ensemble for an unknown folder. Example: casefold init downloads/lgg --name lgg"""
-    with _explained():
+    with explained():
         from casefold.starter.start import start
 
         started = start(folder, Paths.from_environment(), name)
@@ -79,7 +48,7 @@ def look(
     out: Annotated[Path | None, typer.Option(help="the PNG [default: runs/DATASET/look/SCAN.png]")] = None,
 ) -> None:
     """Draw slices of a scan with its masks, spacing and statistics. Example: casefold look lgg case7_day0"""
-    with _explained():
+    with explained():
         from casefold.pipeline.looking import look_step
         from casefold.pipeline.project import open_dataset
 
@@ -95,7 +64,7 @@ def check(
     jobs: Jobs = None,
 ) -> None:
     """Find every fault of the raw data; ends with 2 for errors, 1 for warnings. Example: casefold check lgg"""
-    with _explained(code=2):
+    with explained(code=2):
         from casefold.check import exit_code
         from casefold.pipeline.checking import check_step
 
@@ -116,10 +85,10 @@ def prepare(
     cases: Annotated[str, typer.Option(help="only these cases, parted by commas")] = "",
 ) -> None:
     """Raw scans to the store. Example: casefold prepare lgg --limit 5"""
-    with _explained():
+    with explained():
         from casefold.pipeline.steps import prepare_step
 
-        prepare_step(_open(name, jobs), limit, [case.strip() for case in cases.split(",") if case.strip()])
+        prepare_step(opened(name, jobs), limit, [case.strip() for case in cases.split(",") if case.strip()])
 
 
 @app.command()
@@ -128,10 +97,10 @@ def folds(
     given: Annotated[Path | None, typer.Option("--from", help="take this table (case,fold) as it is")] = None,
 ) -> None:
     """Make the fold table, or verify the one that is there. Example: casefold folds lgg --from my_split.csv"""
-    with _explained():
+    with explained():
         from casefold.pipeline.steps import folds_step, prepare_step
 
-        project = _open(name)
+        project = opened(name)
         store = prepare_step(project)
         table = folds_step(project, store, given)
         slices = store.slices[store.slices["labelled"]].assign(
@@ -139,7 +108,7 @@ def folds(
         )
         holds = slices.assign(**{c: slices[c] > 0 for c in store.classes})
         counts = {"cases": ("case", "nunique"), "scans": ("scan", "nunique"), "slices": ("slice", "size")}
-        _show(holds.groupby("fold").agg(**counts, **{f"with {c}": (c, "sum") for c in store.classes}).reset_index())
+        show(holds.groupby("fold").agg(**counts, **{f"with {c}": (c, "sum") for c in store.classes}).reset_index())
 
 
 @app.command()
@@ -168,10 +137,10 @@ def full(name: Name, how: Training) -> None:
 @app.command()
 def runs() -> None:
     """List every run with its state and score. Example: casefold runs"""
-    with _explained():
+    with explained():
         from casefold.pipeline.listing import runs_table
 
-        _show(runs_table(Paths.from_environment().runs))
+        show(runs_table(Paths.from_environment().runs))
 
 
 @app.command()
@@ -182,32 +151,32 @@ def augment(
     out: Annotated[Path | None, typer.Option(help="the PNG [default: beside the ensemble's results]")] = None,
 ) -> None:
     """Draw what a named augmentation does to real slices and masks. Example: casefold augment lgg heavy"""
-    with _explained():
+    with explained():
         from casefold.pipeline.augmenting import augment_sheet_step
 
         if kind not in ("seg25d", "seg3d"):
             raise ConfigError(f"--kind takes seg25d or seg3d, not {kind!r}")
-        typer.echo(str(augment_sheet_step(_open(name), pipeline, "seg3d" if kind == "seg3d" else "seg25d", out)))
+        typer.echo(str(augment_sheet_step(opened(name), pipeline, "seg3d" if kind == "seg3d" else "seg25d", out)))
 
 
 @app.command()
 def oof(name: Name, only: Folds = None, jobs: Jobs = None, device: Device = "auto") -> None:
     """Verify and complete the out-of-fold predictions and print Dice by member and fold. Example: casefold oof lgg"""
-    with _explained():
+    with explained():
         from casefold.pipeline.evaluation import oof_step
 
-        _show(oof_step(_open(name, jobs, device), only))
+        show(oof_step(opened(name, jobs, device), only))
 
 
 @app.command()
 def tune(name: Name, only: Folds = None, jobs: Jobs = None, device: Device = "auto") -> None:
     """Search weights, gate and levels on OOF; prints tuned and cross-fitted scores. Example: casefold tune lgg"""
-    with _explained():
+    with explained():
         from casefold.pipeline.tuning import recipe_path, tune_step
 
-        project = _open(name, jobs, device)
+        project = opened(name, jobs, device)
         recipe, scores = tune_step(project, only)
-        _show(scores)
+        show(scores)
         for number, rung in enumerate(recipe.rungs):
             typer.echo(f"rung {number}: {rung.words()}")
         typer.echo(str(recipe_path(project)))
@@ -222,10 +191,10 @@ def submit(
     jobs: Jobs = None, device: Device = "auto",
 ) -> None:  # fmt: skip
     """Predict unlabelled scans. Example: casefold submit lgg --input new_scans --out submission.csv"""
-    with _explained():
+    with explained():
         from casefold.pipeline.submitting import submit_step
 
-        typer.echo(str(submit_step(_open(name, jobs, device), folder, out, sample)))
+        typer.echo(str(submit_step(opened(name, jobs, device), folder, out, sample)))
 
 
 @app.command()
@@ -242,20 +211,20 @@ def score(
     jobs: Jobs = None, device: Device = "auto",
 ) -> None:  # fmt: skip
     """Score a submission against a truth, or the test part. Example: casefold score demo submission.csv solution.csv"""
-    with _explained():
+    with explained():
         from casefold.pipeline.held_out import score_test_step
         from casefold.pipeline.submitting import score_step
 
         if part is None:
             if submission is None or truth is None:
                 raise ConfigError("score takes a submission and its truth, or --part test")
-            _show(score_step(_open(name), submission, truth, folder))
+            show(score_step(opened(name), submission, truth, folder))
             return
         if part != "test":
             raise ConfigError(f"--part takes test, not {part!r}")
         if (submission, truth, folder) != (None, None, None):
             raise ConfigError("--part test predicts by itself: it takes neither a submission, a truth nor --input")
-        _show(score_test_step(_open(name, jobs, device)))
+        show(score_test_step(opened(name, jobs, device)))
 
 
 @app.command()
@@ -263,33 +232,36 @@ def demo(
     out: Annotated[Path, typer.Option(help="where the submission and the picture go")] = Path("runs/demo/demo"),
 ) -> None:
     """Every stage on the embedded phantom, to a scored submission and a picture. Example: casefold demo"""
-    with _explained():
+    with explained():
         from casefold.pipeline.demonstration import demo_step
 
-        for title, frame in demo_step(_open("demo"), out):
+        for title, frame in demo_step(opened("demo"), out):
             typer.echo(f"\n{title}")
-            _show(frame)
+            show(frame)
         typer.echo(f"\n{out / 'submission.csv'} is valid; look at {out / 'predictions.png'}")
 
 
+app.add_typer(cli_report.app)
+
+
 def _train(name: str, folds: list[str] | None, how: Training) -> None:
-    with _explained():
+    with explained():
         from casefold.pipeline.planning import fit_epochs, measure, preflight_table
         from casefold.pipeline.training import Fleet, plan, train_step
         from casefold.train.loop import Habits
 
-        project = _open(name, how.jobs, how.device, list(how.overrides))
+        project = opened(name, how.jobs, how.device, list(how.overrides))
         habits = Habits(how.workers, tuple(how.boards), how.save_minutes, how.save_steps)
         if how.time is not None:
             project = fit_epochs(project, plan(project, folds, how.members, habits), how.time)
         if how.dry_run:
             jobs = plan(project, folds, how.members, habits)
-            _show(preflight_table(jobs, measure(jobs), project.jobs))
+            show(preflight_table(jobs, measure(jobs), project.jobs))
             return
         fleet = Fleet(how.cluster, dict(map(_assigned, how.cluster_settings)))
         manifests = train_step(project, folds, how.members, how.redo, habits, fleet)
         rows = [{"run": title, "cpu_s": m["cpu_s"], **m["score"]} for title, m in manifests.items()]
-        _show(pd.DataFrame(rows))
+        show(pd.DataFrame(rows))
         typer.echo(f"{sum(row['cpu_s'] for row in rows) / 60:.1f} CPU-minutes in all")
 
 

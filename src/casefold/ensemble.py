@@ -77,6 +77,14 @@ def to_masks(
     """
     _check(predictions, rung, classes)
     maps = combine(predictions, rung, classes)
+    return from_maps(maps, predictions, rung, classes, spacing_mm), maps
+
+
+def from_maps(
+    maps: Bytes, predictions: Mapping[str, Prediction], rung: Rung, classes: Sequence[str],
+    spacing_mm: Triple | None = None,
+) -> NDArray[np.bool_]:  # fmt: skip
+    """What `to_masks` makes of maps (class, z, y, x) that are combined; predictions: for gate and truncation."""
     passed = None
     if rung.gate is not None and any(rung.gate.levels.values()):
         signal = gate_signal(predictions, rung.gate.members, rung.gate.source)
@@ -86,7 +94,7 @@ def to_masks(
     if rung.post:
         presence = {name: _presence(predictions[name], "truncation by") for name in rung.truncating}
         masks = apply(masks, rung.post, classes, spacing_mm=spacing_mm, presence=presence, maps=maps, levels=levels)
-    return masks, maps
+    return masks
 
 
 def label_map(

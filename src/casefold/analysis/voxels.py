@@ -33,8 +33,8 @@ class ClassVoxels:
         return np.asarray(np.diff(sums[self.edges]))
 
 
-def pick(truth: Mask, maps: Sequence[Bytes], ignore: Mask | None = None) -> list[ClassVoxels]:
-    """By class, the voxels that the truth has or one of the maps gives FLOOR or more.
+def pick(truth: Mask, maps: Sequence[Bytes], ignore: Mask | None = None, floor: int = FLOOR) -> list[ClassVoxels]:
+    """By class, the voxels that the truth has or one of the maps gives `floor` or more.
 
     maps: q of one or more members, each like the truth; the ensemble's may be one of them. ignore: bool (z, y, x), left
     out. Raises DataError for no maps, or maps that do not fit.
@@ -53,7 +53,7 @@ def pick(truth: Mask, maps: Sequence[Bytes], ignore: Mask | None = None) -> list
         highest = maps[0][c]
         for q in maps[1:]:
             highest = np.maximum(highest, q[c])
-        chosen = (highest >= FLOOR) | own
+        chosen = (highest >= floor) | own
         if ignore is not None:
             chosen &= ~ignore
         index = np.flatnonzero(chosen)

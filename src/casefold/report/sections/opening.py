@@ -1,5 +1,7 @@
 """What the page is, what to beware of, the score, and what to do next."""
 
+import math
+
 from markupsafe import Markup
 
 from casefold.report.advice import advice
@@ -58,10 +60,12 @@ def _headline(content: Content) -> Markup:
 
 
 def _card(metric: str, name: str, score: Estimate, told: str) -> Markup:
+    ends = Markup("")
+    if not math.isnan(score.low):
+        ends = Markup("<span>95 % interval {}</span>").format(interval(score.low, score.high))
     return Markup(
-        '<div class="card"><span class="name">{}</span><span>{}</span><strong>{}</strong>'
-        "<span>95 % interval {}</span><span>{}</span></div>"
-    ).format(name, metric, number("", score.value), interval(score.low, score.high), told)
+        '<div class="card"><span class="name">{}</span><span>{}</span><strong>{}</strong>{}<span>{}</span></div>'
+    ).format(name, metric, number("", score.value), ends, told)
 
 
 def _advice(content: Content) -> Markup:

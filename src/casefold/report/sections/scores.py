@@ -27,11 +27,16 @@ def scores(content: Content) -> Markup:
             _volumes(content),
         ]
     )
-    told = note(
+    told = [
         f"`score` is {content.headline.metric}. All are cross-fitted where nothing else is said;",
         "intervals come from drawing cases again (bootstrap).",
-    )
-    return told + parts if parts else parts
+    ]
+    if "own_level" in held.ways:
+        told.append(
+            "A member alone, and the ensemble without one, stand at the ensemble's levels and behind its gate; "
+            "`own level` is a member's score at levels of its own."
+        )
+    return note(*told) + parts if parts else parts
 
 
 def _groups(frame: pd.DataFrame) -> Markup:

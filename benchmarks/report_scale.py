@@ -29,7 +29,7 @@ import yaml
 
 from casefold.config.load import read_yaml
 from casefold.core import unpack_masks
-from casefold.files import write_json, write_text
+from casefold.files import read_record, write_json, write_text
 from casefold.pipeline.project import open_project
 from casefold.pipeline.reporting import report_step
 from casefold.pipeline.tuning import tune_step
@@ -65,6 +65,10 @@ def prepare(scans: Sequence[Planned], work: Path, images: bool) -> None:
     if images:
         for scan in scans:
             write_image(scan, work)
+    for manifest in paths_in(work).runs.glob(
+        "*/members/*/*/manifest.json"
+    ):  # so slow that no training scan is predicted
+        write_json(manifest, read_record(manifest) | {"s_a_scan": 60.0})
     tune_step(open_project(paths_in(work), NAME, jobs=PROCESSES, device="cpu"))
 
 

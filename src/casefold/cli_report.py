@@ -30,8 +30,8 @@ def report(
         from casefold.report.advice import advice
 
         path, content = report_step(opened(name, jobs, device), only, out, cases)
-        for line in content.warnings:
-            typer.echo(line)
+        for warning in content.warnings:
+            typer.echo(warning)
         typer.echo(f"score: {content.headline.metric}, cross-fitted")
         show(content.scores.ways)
         for line in advice(content):

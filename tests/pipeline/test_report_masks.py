@@ -79,16 +79,18 @@ def test_the_rest_of_the_scan_is_cut_off_and_ignored_voxels_do_not_count() -> No
 
 def test_without_a_member_the_others_keep_their_weights() -> None:
     gated = rung(gate=GateRule(("m", "cls"), "presence", {"a": 9, "b": 9}), post=(Truncate(member="cls"),))
-    assert without(gated, "m") == rung(
+    assert without(gated, "m", ("m", "n")) == rung(
         weights={"n": {"a": 2, "b": 1}},
         gate=GateRule(("cls",), "presence", {"a": 9, "b": 9}),
         post=(Truncate(member="cls"),),
     )
-    left = without(gated, "n")
+    left = without(gated, "n", ("m", "n"))
     assert left is not None and left.weights == {"m": {"a": 1, "b": 1}}  # b was n's alone
-    left = without(rung(gate=GateRule(("cls",), "presence", {"a": 9, "b": 9})), "cls")
+    left = without(rung(gate=GateRule(("cls",), "presence", {"a": 9, "b": 9})), "cls", ("m", "n"))
     assert left == rung()
-    assert without(rung(weights={"m": {"a": 1, "b": 1}}), "m") is None
+    single = rung(weights={"m": {"a": 1, "b": 1}})
+    assert without(single, "m", ("m",)) is None
+    assert without(single, "m", ("m", "n")) == rung(weights={"n": {"a": 1, "b": 1}})
     assert alone(gated, "n").weights == {"n": {"a": 1, "b": 1}} and alone(gated, "n").gate == gated.gate
 
 

@@ -160,7 +160,7 @@ def test_the_two_picks_differ_and_say_why(made: tuple[Path, Content]) -> None:
     first = picks.candidates.iloc[0]
     assert first["score"] == pytest.approx(WITHOUT_MATE, abs=1e-12) and first["pick"] == "first"
     assert sorted(picks.candidates["pick"]) == ["", "", "", "first", "second"]
-    assert picks.why[0].startswith("First: good. Second: ")
+    assert picks.why[0] == "First: good alone. Second: ensemble pair."
 
 
 def test_the_page_and_its_tables_are_written(made: tuple[Path, Content], root: Path) -> None:

@@ -51,9 +51,9 @@ def compare_step(paths: Paths, one: str, other: str, jobs: int, device: str = "a
     objectives = [side.project.ensemble.tune.objective for side in sides if side.project is not None]
     objective: Objective = (objectives or [Tune().objective])[0]
     store = Store(paths.store / dataset)
-    scores = [_scores(paths, dataset, store, side, objective, jobs) for side in sides]
+    first, second = (_scores(paths, dataset, store, side, objective, jobs) for side in sides)
     told = f"{sides[0].words} minus {sides[1].words}: {METRICS[objective]}, by scan"
-    return told, compare(*scores, store.case_of)
+    return told, compare(first, second, store.case_of)
 
 
 def _side(paths: Paths, name: str, jobs: int, device: str) -> Side:

@@ -85,17 +85,21 @@ def alike(held: Gathered) -> pd.DataFrame:
 def picks(held: Gathered, notes: Sequence[str]) -> Picks:
     """The last two of this ensemble, others of the data set, members alone and the ensemble without one."""
     dice = alike(held)
-    ways = {held.title(way): way for way in held.there if held.title(way) in dice.index}
+    names = {held.title(way): f"{way.name} alone" for way in held.there if way.kind == "member"}
+    dice = dice.rename(index=names, columns=names)
+    ways = {names.get(held.title(way), held.title(way)): way for way in held.there}
+    ways = {name: way for name, way in ways.items() if name in dice.index}
     candidates = [Candidate(name, held.rows(way)) for name, way in ways.items()]
     chosen = last_two(candidates, dice, held.objective)
     best = next(one for one in candidates if one.name == chosen.first)
+    near = {str(name): float(own) for name, own in dice.loc[best.name].to_dict().items()}
     rows = []
     for one in candidates:
         behind = objective_difference(held.objective, best.rows, one.rows)
         pick = {chosen.first: "first", chosen.second: "second"}.get(one.name, "")
-        rows.append((one.name, one.score(held.objective), *behind, float(dice.loc[best.name, one.name]), pick))
-    names = ["candidate", "score", "behind", "behind_low", "behind_high", "dice_with_first", "pick"]
-    frame = pd.DataFrame(rows, columns=names).sort_values("score", ascending=False, kind="stable", ignore_index=True)
+        rows.append((one.name, one.score(held.objective), *behind, near[one.name], pick))
+    heads = ["candidate", "score", "behind", "behind_low", "behind_high", "dice_with_first", "pick"]
+    frame = pd.DataFrame(rows, columns=heads).sort_values("score", ascending=False, kind="stable", ignore_index=True)
     second = chosen.second or "none, there is no other"
     return Picks(frame, (f"First: {chosen.first}. Second: {second}.", chosen.reason, *notes))
 

@@ -36,7 +36,7 @@ def rungs_of(
     found: dict[Way, Rung | None] = {Way("ensemble", ""): rung}
     found |= {Way("other", name): own for name, own in others.items()}
     found |= {Way("member", name): alone(rung, name) for name in segmenters}
-    return found | {Way("without", name): without(rung, name) for name in readers}
+    return found | {Way("without", name): without(rung, name, segmenters) for name in readers}
 
 
 def alone(rung: Rung, member: str) -> Rung:
@@ -44,12 +44,15 @@ def alone(rung: Rung, member: str) -> Rung:
     return replace(rung, weights={member: dict.fromkeys(rung.levels, 1)})
 
 
-def without(rung: Rung, member: str) -> Rung | None:
-    """The rung without a member: the others' weights stay, as the levels do; None where nobody is left.
+def without(rung: Rung, member: str, segmenters: Sequence[str]) -> Rung | None:
+    """The rung without a member: the others' weights stay, as the levels do; None where there is no other segmenter.
 
-    A class that the member had alone goes to the others in equal parts; a gate of that member alone is opened.
+    A class that the member had alone goes to the others in equal parts, if need be to those with no weight; a gate of
+    that member alone is opened.
     """
+    nothing = dict.fromkeys(rung.levels, 0)
     weights = {name: own for name, own in rung.weights.items() if name != member}
+    weights = weights or {name: nothing for name in segmenters if name != member}
     if not weights:
         return None
     bare = [name for name in rung.levels if not any(own[name] for own in weights.values())]

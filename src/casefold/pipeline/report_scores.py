@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -149,22 +150,28 @@ def adds(held: Gathered, members: Sequence[str]) -> pd.DataFrame:
 
 
 def _ways(held: Gathered, tuned: pd.DataFrame) -> pd.DataFrame:
-    """`tuned`: on what was tuned on. `own_level`: of a member alone at its own levels, cross-fitted, as `tune` has it;
+    """`tuned`: on what was tuned on. `own_levels`: of a member alone at its own levels, cross-fitted, as `tune` has it;
     its `score` is at the ensemble's levels, behind the ensemble's gate."""
-    by_name = tuned.set_index("what")
+    by_name = {str(row["what"]): row for row in tuned.to_dict("records")}
     rows = []
     for way in held.there:
         if way.kind == "other":
             continue
         score = estimate(held.objective, held.rows(way))
-        row = {"what": held.title(way), "kind": way.kind, "score": score.value, "low": score.low, "high": score.high}
+        row: dict[str, Any] = {
+            "what": held.title(way),
+            "kind": way.kind,
+            "score": score.value,
+            "low": score.low,
+            "high": score.high,
+        }
         name = {"ensemble": "recipe", "member": way.name}.get(way.kind, "")
-        known = by_name.loc[name] if name in by_name.index else {}
+        known = by_name.get(name, {})
         row |= {"tuned": known.get("tuned", np.nan)}
-        row |= {"own_level": known.get("cross_fitted", np.nan) if way.kind == "member" else np.nan}
+        row |= {"own_levels": known.get("cross_fitted", np.nan) if way.kind == "member" else np.nan}
         rows.append(row | metrics(held.of(way), held.case_of))
     frame = pd.DataFrame(rows)
-    return frame if frame["own_level"].notna().any() else frame.drop(columns="own_level")
+    return frame if frame["own_levels"].notna().any() else frame.drop(columns="own_levels")
 
 
 def _by_class(held: Gathered, stats: Floats) -> pd.DataFrame:

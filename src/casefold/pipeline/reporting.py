@@ -39,7 +39,7 @@ def report_step(
     if cases is not None and not known & set(given.index):
         there = ", ".join(sorted(known)[:3])
         raise DataError(
-            f"{cases} names none of the cases, which are called {there}, ...; it has {list(given.index[:3])}"
+            f"{cases} names none of the cases, which are called {there} ...; it has {list(given.index[:3])}"
         )
     content = _content(looked, given)
     for name, frame in tables(content).items():
@@ -78,7 +78,7 @@ def tables(content: Content) -> dict[str, pd.DataFrame]:
 def _content(looked: Looked, given: pd.DataFrame) -> Content:
     project, held = looked.project, looked.held
     found, warnings = scores(held, looked.tuned, given)
-    tuned = float(looked.tuned.set_index("what").loc["recipe", "tuned"])
+    tuned = float(dict(zip(looked.tuned["what"], looked.tuned["tuned"], strict=True))["recipe"])
     doubted = suspects(held, len(project.segmenters))
     return Content(
         ensemble=held.ensemble,

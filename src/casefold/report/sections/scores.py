@@ -31,10 +31,10 @@ def scores(content: Content) -> Markup:
         f"`score` is {content.headline.metric}. All are cross-fitted where nothing else is said;",
         "intervals come from drawing cases again (bootstrap).",
     ]
-    if "own_level" in held.ways:
+    if "own_levels" in held.ways:
         told.append(
             "A member alone, and the ensemble without one, stand at the ensemble's levels and behind its gate; "
-            "`own level` is a member's score at levels of its own."
+            "`own levels` is a member's score at levels of its own."
         )
     return note(*told) + parts if parts else parts
 

@@ -32,6 +32,7 @@ from casefold.pipeline import submitting
 from casefold.pipeline.project import Project, open_project
 from casefold.pipeline.tuning import recipe_path, tune_step
 from casefold.recipe import load_recipe
+from casefold.rerun import scans
 from peer_training import NNUNET, Bench
 
 NAME = "submit_speed"
@@ -61,7 +62,7 @@ def lone_member(paths: Paths, ensemble: str, member: str, fold: int, folder: Pat
 
 def ours_in_process(project: Project, loaded: Loaded, images: Path, folder: Path) -> Seconds:
     """`submit` as the command calls it, but for the weights, which are there already."""
-    with patch.object(submitting, "load_ensemble_models", lambda *_, **__: loaded):
+    with patch.object(scans, "load_ensemble_models", lambda *_, **__: loaded):
         cpu, wall = time.process_time(), time.perf_counter()
         written = submitting.submit_step(project, images, folder, None)
         spent = time.process_time() - cpu, time.perf_counter() - wall

@@ -343,7 +343,7 @@ def test_a_process_that_was_killed_is_told_apart(whole: Path, monkeypatch: pytes
     def die(*given: Any) -> None:
         raise BrokenProcessPool("terminated abruptly")
 
-    for module, name in ((training, "train"), (submitting, "_predict_share")):
+    for module, name in ((training, "train"), (submitting, "predict_share")):
         monkeypatch.setattr(module, "pool", lambda processes: ThreadPoolExecutor(1))
         monkeypatch.setattr(module, name, die)
     shutil.rmtree(next((whole / ENSEMBLE / "submit").iterdir()))

@@ -8,13 +8,16 @@ import yaml
 from typer.testing import CliRunner
 
 import toy
-from casefold import cli_report
+from casefold import cli_report, cli_submission
 from casefold.cli import app
 from casefold.config.experiments import as_plain
 from casefold.config.paths import Paths
 from toy_members import seg3d
 
-VERBS = "init look check prepare folds fold train full runs augment oof tune submit score demo report compare".split()
+VERBS = (
+    "init look check prepare folds fold train full runs augment oof tune submit score demo report compare "
+    "bundle diff vote lb"
+).split()
 
 
 @pytest.fixture
@@ -40,8 +43,9 @@ def run(*words: str, code: int = 0) -> str:
 
 
 def test_the_verbs_are_those_of_run_sh() -> None:
-    commands = [*app.registered_commands, *cli_report.app.registered_commands]
-    assert [command.callback.__name__ for command in commands if command.callback] == VERBS
+    commands = [*app.registered_commands, *cli_report.app.registered_commands, *cli_submission.app.registered_commands]
+    groups = [group.name for group in cli_submission.app.registered_groups]
+    assert [*(command.callback.__name__ for command in commands if command.callback), *groups] == VERBS
     shown = run("--help")
     assert all(re.search(rf"^\s+{verb}\b", shown, re.MULTILINE) for verb in VERBS)
 
@@ -69,6 +73,11 @@ def test_a_line_of_verbs(workspace: Path) -> None:
     out = workspace / "out.csv"
     assert run("submit", "solo", "--out", str(out), "--jobs", "1", "--device", "cpu").endswith(f"{out}\n")
     assert out.read_text().startswith("id,class,predicted\ncase2_day0_slice_0001,left,")
+    words = run("bundle", "solo", "--no-wheels", "--out", str(workspace / "dist"), "--jobs", "1", "--device", "cpu")
+    assert re.search(r"^weights in float(16|32)[:,] .*on 8 held-out scans dice_case", words, re.MULTILINE)
+    assert words.endswith(f"{workspace}/dist/solo/README.md says how it goes to Kaggle\n")
+    noted = run("lb", "add", str(out), "--public", "0.5")  # by the record that submit wrote
+    assert re.search(r"out\.csv: recipe \w{16}, .*, cross-fitted \d", noted)
 
 
 def test_a_folder_is_begun_and_looked_at(workspace: Path, toy_paths: Paths) -> None:

@@ -13,7 +13,7 @@ from scipy.special import expit, logit
 from casefold import ensemble
 from casefold.config.postprocess import FillGaps, Overlap, SmallComponents, Truncate
 from casefold.core import DataError, Prediction
-from casefold.ensemble import combine, combine_class, gate_signal, to_masks
+from casefold.ensemble import combine, combine_class, gate_signal, near_level, passed_gate, to_masks
 from casefold.recipe import GateRule, Rung
 from toy_recipe import CLASSES, rung
 
@@ -239,6 +239,36 @@ def test_a_gate_by_pixels_reads_another_members_map() -> None:
 def test_a_gate_that_lets_all_through_is_not_read() -> None:
     gate = GateRule(("gone",), "presence", {"a": 0, "b": 0})
     assert rows(says("one", [[[128]], [[128]]]), rung(gate=gate)) == [[[1]], [[0]]]
+
+
+def test_what_passes_is_known_from_the_gates_members_alone() -> None:
+    slices = {"slices": says("slices", presence=[[255, 100, 99], [1, 2, 3]])}
+    gate = GateRule(("slices",), "presence", {"a": 100, "b": 0})
+    found = passed_gate(slices, rung(gate=gate), CLASSES)
+    assert found is not None and found.tolist() == [[True, True, False], [True, True, True]]
+    assert passed_gate({}, rung(gate=replace(gate, levels={"a": 0, "b": 0})), CLASSES) is None
+    assert passed_gate({}, rung(), CLASSES) is None
+    with pytest.raises(DataError, match=re.escape("the recipe wants slices, but there are predictions of []")):
+        passed_gate({}, rung(gate=gate), CLASSES)
+
+
+def test_maps_are_0_where_the_gate_closes_every_class() -> None:
+    found = {
+        "one": says("one", [[[10] * 3, [20] * 3, [30] * 3], [[40] * 3, [50] * 3, [60] * 3]]),
+        "slices": says("slices", presence=[[9, 0, 0], [0, 9, 0]]),
+    }
+    gate = GateRule(("slices",), "presence", {"a": 9, "b": 9})
+    assert to_masks(found, rung(gate=gate), CLASSES)[1][:, :, 0, 0].tolist() == [[10, 20, 0], [40, 50, 0]]
+    assert to_masks(found, rung(), CLASSES)[1][:, :, 0, 0].tolist() == [[10, 20, 30], [40, 50, 60]]
+
+
+def test_what_lies_near_a_level_or_a_peak_is_counted() -> None:
+    # levels 128 and 200
+    maps = np.array([[[[126, 127, 128, 129, 130]]], [[[198, 199, 201, 202, 0]]]], np.uint8)
+    assert near_level(maps, rung(), CLASSES) == 3 + 2
+    assert near_level(maps, rung(peaks={"a": 131, "b": 100}), CLASSES) == 3 + 1 + 2
+    ends = np.array([[[[0, 1, 2, 3]]], [[[253, 254, 255, 0]]]], np.uint8)
+    assert near_level(ends, rung(levels={"a": 1, "b": 255}), CLASSES) == 3 + 2
 
 
 def test_post_processing_gets_spacing_presence_maps_and_levels() -> None:

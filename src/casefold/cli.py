@@ -6,7 +6,7 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from casefold import cli_report
+from casefold import cli_report, cli_submission
 from casefold.cli_open import Name, explained, opened, show
 from casefold.cli_training import Device, Jobs, Training, with_training_options
 from casefold.config.paths import Paths
@@ -22,7 +22,7 @@ app = typer.Typer(
 )
 Dataset = Annotated[str, typer.Argument(help="an ensemble, or a data set of configs/datasets, without .yaml")]
 Folds = Annotated[list[int] | None, typer.Option("--fold", help="only this fold; repeatable [default: every fold]")]
-Input = Annotated[Path | None, typer.Option("--input", help="a folder of scans in the data set's layout")]
+Input = Annotated[Path | None, typer.Option("--input", "--data", help="a folder of scans in the data set's layout")]
 
 
 PLACE = 56  # characters of a place in what `check` prints; its CSV has all of them
@@ -188,13 +188,19 @@ def submit(
     folder: Input = None,
     out: Annotated[Path | None, typer.Option(help="CSV, or folder of label maps [default: submission.csv]")] = None,
     sample: Annotated[Path | None, typer.Option(help="sample_submission.csv, whose rows and order are kept")] = None,
+    deadline: Annotated[
+        str | None, typer.Option(help="9h, 90m: folds, then members are shed to end in time; said what was")
+    ] = None,
+    fast: Annotated[bool, typer.Option(help="larger batches; maps may differ by 1 of 255")] = False,
     jobs: Jobs = None, device: Device = "auto",
 ) -> None:  # fmt: skip
-    """Predict unlabelled scans. Example: casefold submit lgg --input new_scans --out submission.csv"""
+    """Predict unlabelled scans. Example: casefold submit lgg --data new_scans --out submission.csv --deadline 9h"""
     with explained():
+        from casefold.pipeline.planning import parse_time
         from casefold.pipeline.submitting import submit_step
 
-        typer.echo(str(submit_step(opened(name, jobs, device), folder, out, sample)))
+        deadline_s = None if deadline is None else parse_time(deadline, "--deadline")
+        typer.echo(str(submit_step(opened(name, jobs, device), folder, out, sample, deadline_s, fast)))
 
 
 @app.command()
@@ -242,16 +248,18 @@ def demo(
 
 
 app.add_typer(cli_report.app)
+app.add_typer(cli_submission.app)
 
 
 def _train(name: str, folds: list[str] | None, how: Training) -> None:
     with explained():
         from casefold.pipeline.planning import fit_epochs, measure, preflight_table
-        from casefold.pipeline.training import Fleet, plan, train_step
+        from casefold.pipeline.training import Fleet, loading_processes, plan, train_step
         from casefold.train.loop import Habits
 
         project = opened(name, how.jobs, how.device, list(how.overrides))
-        habits = Habits(how.workers, tuple(how.boards), how.save_minutes, how.save_steps)
+        workers = loading_processes(project) if how.workers is None else how.workers
+        habits = Habits(workers, tuple(how.boards), how.save_minutes, how.save_steps)
         if how.time is not None:
             project = fit_epochs(project, plan(project, folds, how.members, habits), how.time)
         if how.dry_run:

@@ -49,7 +49,7 @@ def compare(
     """Hold two ensembles or members against each other, paired by case. Example: casefold compare lgg lgg_uw"""
     with explained():
         from casefold.files import write_text
-        from casefold.pipeline.comparing import compare_step
+        from casefold.pipeline.report_compared import compare_step
 
         told, found = compare_step(Paths.from_environment(), one, other, jobs or os.cpu_count() or 1, device)
         typer.echo(f"{told}\n{found.words}")

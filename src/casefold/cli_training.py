@@ -21,7 +21,7 @@ class Training:
     overrides: Sequence[str]
     members: Sequence[str]
     redo: bool
-    workers: int
+    workers: int | None
     boards: Sequence[str]
     save_minutes: float
     save_steps: int | None
@@ -39,7 +39,9 @@ def _collect(
     ] = None,
     member: Annotated[list[str] | None, typer.Option("--member", help="only this member; repeatable")] = None,
     redo: Annotated[bool, typer.Option("--redo", help="move earlier runs aside and train again")] = False,
-    workers: Annotated[int, typer.Option(help="data loading processes of each run")] = 0,
+    workers: Annotated[
+        int | None, typer.Option(help="data loading processes of each run [default: 0 on a CPU, 2 to 8 with a GPU]")
+    ] = None,
     board: Annotated[
         list[str] | None, typer.Option("--board", help="tensorboard or wandb, beside log.csv; repeatable")
     ] = None,

@@ -122,7 +122,10 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Masks:
-    """Final masks of one scan, bool (class, z, y, x); labels: its exclusive label map uint8 (z, y, x), where wanted."""
+    """Final masks of one scan, bool (class, z, y, x); labels: its exclusive label map uint8 (z, y, x), where wanted.
+
+    near_level: voxels, counted by class, that other arithmetic might decide otherwise (`ensemble.near_level`).
+    """
 
     case: str
     scan: str
@@ -130,6 +133,7 @@ class Masks:
     slice_names: tuple[str, ...]
     masks: NDArray[np.bool_]
     labels: NDArray[np.uint8] | None = field(default=None)
+    near_level: int = 0
 
     def __post_init__(self) -> None:
         if self.masks.dtype != np.bool_ or self.masks.ndim != 4 or len(self.masks) != len(self.classes):

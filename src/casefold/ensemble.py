@@ -67,34 +67,52 @@ def gate_signal(predictions: Mapping[str, Prediction], members: Sequence[str], s
     return SIGNALS[source]([predictions[member] for member in members])
 
 
+def passed_gate(predictions: Mapping[str, Prediction], rung: Rung, classes: Sequence[str]) -> NDArray[np.bool_] | None:
+    """Which classes the gate lets through, bool (class, z); None where the rung has no gate, or one with all levels 0.
+
+    predictions: the gate's members at least, on every slice.
+    """
+    if rung.gate is None or not any(rung.gate.levels.values()):
+        return None
+    _check(predictions, rung.gate.members, classes)
+    signal = gate_signal(predictions, rung.gate.members, rung.gate.source)
+    return np.asarray(signal >= np.array([rung.gate.levels[name] for name in classes])[:, None])
+
+
 def to_masks(
     predictions: Mapping[str, Prediction], rung: Rung, classes: Sequence[str], spacing_mm: Triple | None = None
 ) -> tuple[NDArray[np.bool_], Bytes]:
     """Masks bool (class, z, y, x) of one scan, and the combined maps behind them.
 
-    Order: gate, levels and peaks, post-processing. predictions: by member, all that the rung reads. spacing_mm: of
-    (z, y, x), for steps in mm. Raises DataError where a member is missing, is of another scan, or names other classes.
+    Order: gate, levels and peaks, post-processing. The maps are 0 on slices that the gate closes for every class, so
+    that nothing depends on what members say of them, or whether they were asked. predictions: by member, all that the
+    rung reads. spacing_mm: of (z, y, x), for steps in mm. Raises DataError where a member is missing, is of another
+    scan, or names other classes.
     """
-    _check(predictions, rung, classes)
+    if set(classes) != set(rung.levels):
+        raise DataError(f"the rung is for {sorted(rung.levels)}, but wanted are {list(classes)}")
+    _check(predictions, rung.members, classes)
     maps = combine(predictions, rung, classes)
-    return from_maps(maps, predictions, rung, classes, spacing_mm), maps
-
-
-def from_maps(
-    maps: Bytes, predictions: Mapping[str, Prediction], rung: Rung, classes: Sequence[str],
-    spacing_mm: Triple | None = None,
-) -> NDArray[np.bool_]:  # fmt: skip
-    """What `to_masks` makes of maps (class, z, y, x) that are combined; predictions: for gate and truncation."""
-    passed = None
-    if rung.gate is not None and any(rung.gate.levels.values()):
-        signal = gate_signal(predictions, rung.gate.members, rung.gate.source)
-        passed = signal >= np.array([rung.gate.levels[name] for name in classes])[:, None]
+    passed = passed_gate(predictions, rung, classes)
+    if passed is not None:
+        maps[:, ~passed.any(0)] = 0
     levels = [rung.levels[name] for name in classes]
     masks = hysteresis(maps, levels, [rung.peaks[name] for name in classes], passed)
     if rung.post:
         presence = {name: _presence(predictions[name], "truncation by") for name in rung.truncating}
         masks = apply(masks, rung.post, classes, spacing_mm=spacing_mm, presence=presence, maps=maps, levels=levels)
-    return masks
+    return masks, maps
+
+
+def near_level(maps: Bytes, rung: Rung, classes: Sequence[str]) -> int:
+    """How many voxels of combined maps (class, z, y, x) lie within 1 of what decides them: the level of their class, or
+    its peak where that is on."""
+    count = 0
+    for q, name in zip(maps, classes, strict=True):
+        level, peak = rung.levels[name], rung.peaks[name]
+        near = _within_1(q, level) | _within_1(q, peak) if peak > level else _within_1(q, level)
+        count += int(np.count_nonzero(near))
+    return count
 
 
 def label_map(
@@ -123,10 +141,7 @@ def label_map(
     return np.where(margin.max(0) >= 0, best, np.uint8(0))
 
 
-def _check(predictions: Mapping[str, Prediction], rung: Rung, classes: Sequence[str]) -> None:
-    if set(classes) != set(rung.levels):
-        raise DataError(f"the rung is for {sorted(rung.levels)}, but wanted are {list(classes)}")
-    names = rung.members
+def _check(predictions: Mapping[str, Prediction], names: Sequence[str], classes: Sequence[str]) -> None:
     for name in names:
         if name not in predictions:
             raise DataError(f"the recipe wants {name}, but there are predictions of {sorted(predictions)}")
@@ -137,6 +152,10 @@ def _check(predictions: Mapping[str, Prediction], rung: Rung, classes: Sequence[
             raise DataError(
                 f"{name} predicts {own.scan} on a grid of {own.shape}, but {names[0]} {first.scan} on {first.shape}"
             )
+
+
+def _within_1(q: Bytes, number: int) -> NDArray[np.bool_]:
+    return (q >= max(number - 1, 0)) & (q <= min(number + 1, 255))
 
 
 def _maps(prediction: Prediction) -> Bytes:

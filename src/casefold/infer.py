@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from casefold.core import DataError, Masks, Prediction, Scan
-from casefold.ensemble import label_map, to_masks
+from casefold.ensemble import label_map, near_level, passed_gate, to_masks
 from casefold.intensity import scan_statistics
 from casefold.models.precision import pick_device
 from casefold.oof.external import Outside, predict_outside
-from casefold.predict import Member, load_member, predict
+from casefold.predict import Member, SharedSlices, load_member, predict
 from casefold.recipe import Recipe, Rung
 
 
@@ -25,6 +26,10 @@ class Loaded:
     device: torch.device
     outside: Mapping[str, Outside] = field(default_factory=dict)
 
+    def with_folds(self, count: int) -> "Loaded":
+        """The same with the first `count` folds of each member, at least 1; one that has no more keeps all."""
+        return replace(self, members={name: member.first_folds(count) for name, member in self.members.items()})
+
 
 def load_ensemble_models(
     recipe: Recipe,
@@ -32,21 +37,28 @@ def load_ensemble_models(
     device: str = "auto",
     rung: int = 0,
     outside: Mapping[str, Outside] | None = None,
+    engine: str = "torch",
 ) -> Loaded:
     """Load every member that this rung or a cheaper one reads, so that a clock can step down.
 
     runs: by member, the folders of its folds (or of its full fit). outside: the members made elsewhere, without runs.
+    engine: a name of `models.engines.ENGINES`, what the networks run in.
     """
     target, outside = pick_device(device), outside or {}
     names = [name for name in recipe.members_from(rung) if name not in outside]
     missing = [name for name in names if not runs.get(name)]
     if missing:
         raise DataError(f"recipe {recipe.name}: no trained folds are given for {missing}")
-    return Loaded(recipe, {name: load_member(runs[name], target) for name in names}, target, outside)
+    return Loaded(recipe, {name: load_member(runs[name], target, engine) for name in names}, target, outside)
 
 
-def infer(loaded: Loaded, scan: Scan, exclusive: bool = False, rung: int = 0) -> Masks:
-    """The masks of one scan, whole, by a rung; exclusive: also a label map (z, y, x) of one class at most a voxel."""
+def infer(loaded: Loaded, scan: Scan, exclusive: bool = False, rung: int = 0, fast: bool = False) -> Masks:
+    """The masks of one scan, whole, by a rung; exclusive: also a label map (z, y, x) of one class at most a voxel.
+
+    Slices that the gate closes for every class are not asked of the members behind it; masks and labels are the same as
+    if they were. fast: these members predict in other batches, so that masks may differ where an ensemble's q is within
+    1 of what decides it (counted in `near_level`); the gate and truncation always say the same.
+    """
     recipe, chosen = loaded.recipe, loaded.recipe.rung(rung)
     absent = [name for name in chosen.members if name not in loaded.members and name not in loaded.outside]
     if absent:
@@ -55,7 +67,7 @@ def infer(loaded: Loaded, scan: Scan, exclusive: bool = False, rung: int = 0) ->
         )
     if not scan.statistics:
         scan = replace(scan, statistics=scan_statistics(scan.image))
-    chosen, predictions = _predictions(loaded, chosen, scan)
+    chosen, predictions = _predictions(loaded, chosen, scan, fast)
     masks, maps = to_masks(predictions, chosen, recipe.classes, scan.grid.spacing_mm)
     labels = None
     if exclusive:
@@ -63,17 +75,30 @@ def infer(loaded: Loaded, scan: Scan, exclusive: bool = False, rung: int = 0) ->
         # what post-processing has filled in lies below the level; there a class stands at its level
         filled = np.where(masks, np.maximum(maps, levels[:, None, None, None]), maps)
         labels = label_map(filled, levels.tolist(), allowed=masks)
-    return Masks(scan.case, scan.name, recipe.classes, scan.slice_names, masks, labels)
+    near = near_level(maps, chosen, recipe.classes)
+    return Masks(scan.case, scan.name, recipe.classes, scan.slice_names, masks, labels, near)
 
 
-def _predictions(loaded: Loaded, rung: Rung, scan: Scan) -> tuple[Rung, dict[str, Prediction]]:
+def _predictions(loaded: Loaded, rung: Rung, scan: Scan, fast: bool) -> tuple[Rung, dict[str, Prediction]]:
     """What each member says of a scan, and the rung without those that say nothing."""
     given = {name: predict_outside(loaded.outside[name], scan) for name in rung.members if name in loaded.outside}
     silent = [name for name, said in given.items() if said is None]
     if silent:
         rung = _without(rung, silent, scan.name)
-    own = {name: predict(loaded.members[name], scan, loaded.device) for name in rung.members if name in loaded.members}
-    return rung, own | {name: said for name, said in given.items() if said is not None}
+    said = {name: one for name, one in given.items() if one is not None}
+    shared = SharedSlices()
+
+    def ask(names: Sequence[str], slices: NDArray[np.bool_] | None, fast: bool) -> None:
+        for name in names:
+            if name not in said:
+                said[name] = predict(loaded.members[name], scan, loaded.device, slices, fast, shared)
+
+    if rung.gate is not None and any(rung.gate.levels.values()):
+        ask(rung.gate.members, None, False)
+    passed = passed_gate(said, rung, loaded.recipe.classes)
+    ask(rung.truncating, None, False)
+    ask(rung.members, None if passed is None else np.asarray(passed.any(0)), fast)
+    return rung, said
 
 
 def _without(rung: Rung, silent: Sequence[str], scan: str) -> Rung:

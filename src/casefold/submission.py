@@ -67,12 +67,19 @@ def rows(masks: Masks, form: RleForm = UWMGI_FORM) -> list[Row]:
     ]
 
 
-def write_csv(path: Path, predicted: Iterable[Row], sample: Path | None = None, form: RleForm = UWMGI_FORM) -> Written:
+def write_csv(
+    path: Path,
+    predicted: Iterable[Row],
+    sample: Path | None = None,
+    form: RleForm = UWMGI_FORM,
+    tell: bool = True,
+) -> Written:
     """Write `submission.csv` atomically: with a sample exactly its rows in its order, else every row as it comes.
 
-    Rows the sample lacks are left out, rows that only the sample has are empty; both are counted and logged. Instances
-    stand together where the sample has their image. Under `empty: missing` an empty mask has no row, but one that
-    the sample has stays, blank. A sample with a header alone counts as none. Raises DataError on a row given twice.
+    Rows the sample lacks are left out, rows that only the sample has are empty; both are counted, and `tell` logs them.
+    Instances stand together where the sample has their image. Under `empty: missing` an empty mask has no row, but one
+    that the sample has stays, blank. A sample with a header alone counts as none. Raises DataError on a row given
+    twice.
     """
     given: dict[Cells, str] = {}
     for name, label, text in predicted:
@@ -83,7 +90,7 @@ def write_csv(path: Path, predicted: Iterable[Row], sample: Path | None = None, 
     header, sampled = _read_sample(sample, form)
     wanted = sampled or list(given)
     missing, extra = sum(key not in given for key in wanted), len(given.keys() - set(wanted))
-    if missing or extra:
+    if tell and (missing or extra):
         log.warning(
             "%s: %d of its %d rows have no prediction and are left empty, %d predicted rows are not in it",
             sample,

@@ -7,7 +7,7 @@ import pytest
 
 from casefold.config.postprocess import DropEnds, SmallComponents, Truncate
 from casefold.core import Grid, Prediction, Scan, pack_masks
-from casefold.ensemble import to_masks
+from casefold.ensemble import combine, to_masks
 from casefold.pipeline.report_masks import Maker, Way, alone, rungs_of, without
 from casefold.recipe import GateRule, Rung
 
@@ -60,7 +60,7 @@ def test_masks_are_those_of_the_ensemble(changes: dict[str, Any]) -> None:
     scan, predictions = given()
     own = rung(**changes)
     make = Maker(scan, predictions, min(own.levels.values()))
-    wanted, maps = to_masks(predictions, own, CLASSES)
+    wanted, maps = to_masks(predictions, own, CLASSES)[0], combine(predictions, own, CLASSES)
     whole = np.zeros_like(wanted)
     whole[:, *make.box] = make.masks(own)
     assert np.array_equal(whole, wanted) and wanted.any()

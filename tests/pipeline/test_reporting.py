@@ -14,8 +14,8 @@ from casefold.config.paths import Paths
 from casefold.core import DataError
 from casefold.files import write_json
 from casefold.pipeline import report_pass
-from casefold.pipeline.comparing import compare_step
 from casefold.pipeline.project import Project, open_project
+from casefold.pipeline.report_compared import compare_step
 from casefold.pipeline.report_pass import done_folds, look
 from casefold.pipeline.report_record import examine, read_record_of
 from casefold.pipeline.reporting import read_cases, report_step

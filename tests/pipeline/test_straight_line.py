@@ -246,6 +246,30 @@ def test_an_empty_test_folder_predicts_training_scans_with_a_warning(
     assert "the test part is absent or empty: predicting 3 training scans instead" in caplog.text
 
 
+def test_a_deadline_that_is_far_changes_nothing(line: Line, tmp_path: Path) -> None:
+    """By a process that is watched; the first scan, which the cheapest rung takes, is predicted again at last."""
+    project, scans = line.project, (toy.ToyScan("case60_day1", slices=3), toy.ToyScan("case61_day1", slices=4))
+    for scan in scans:
+        toy.write_scan(tmp_path / "new", scan)
+    path = submit_step(project, tmp_path / "new", tmp_path, None, deadline_s=36000.0)
+    assert path == tmp_path / "submission.csv"
+    runs = {member: [project.run(member, fold) for fold in ("0", "1")] for member in line.recipe.members}
+    loaded = load_ensemble_models(line.recipe, runs, "cpu")
+    raws = find(project.dataset, project.raw, "test", tmp_path / "new")
+    by_hand = [row for raw in raws for row in rows(infer(loaded, load(project.dataset, raw)))]
+    assert [(*key, text) for key, text in read_csv(path).items()] == by_hand
+
+
+def test_a_deadline_that_has_passed_leaves_the_scans_empty(
+    line: Line, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    scan = toy.ToyScan("case62_day1", slices=3)
+    toy.write_scan(tmp_path / "new", scan)
+    path = submit_step(line.project, tmp_path / "new", tmp_path / "out.csv", None, deadline_s=0.0)
+    assert read_csv(path) == dict.fromkeys(ids(scan), "")
+    assert "1 scans are left without a prediction: case62_day1" in caplog.text
+
+
 def test_an_empty_folder_that_was_asked_for_is_refused(line: Line, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no scans in .*; wanted caseN/caseN_dayM/scans"):
         submit_step(line.project, tmp_path, tmp_path / "out.csv", None)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from casefold.config.ensembles import Ensemble
 from casefold.config.experiments import Experiment
@@ -16,7 +17,7 @@ from casefold.folds import FoldTable
 from casefold.models.weights import read_info
 from casefold.pipeline import training
 from casefold.pipeline.project import Project
-from casefold.pipeline.training import Fleet, train_step
+from casefold.pipeline.training import Fleet, loading_processes, train_step
 from casefold.store import Store
 from casefold.train.run import Job, train
 from toy_members import seg3d
@@ -96,3 +97,14 @@ def test_a_member_is_trained_after_the_one_it_begins_with(project: Project) -> N
 def test_members_that_begin_with_one_another_are_refused(project: Project) -> None:
     with pytest.raises(ConfigError, match=r"\['first', 'second'\] begin with one another's weights"):
         train_step(begun_with(project, first="second", second="first"), ["0"])
+
+
+@pytest.mark.parametrize(("cores", "gpus", "wanted"), [(4, 2, 2), (32, 4, 8), (96, 1, 8), (2, 1, 2)])
+def test_a_gpu_gets_loading_processes_by_the_cores_there_are(
+    cores: int, gpus: int, wanted: int, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert loading_processes(project) == 0  # on a CPU trainings fill the cores
+    monkeypatch.setattr(training, "pick_device", lambda device: torch.device("cuda"))
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    assert loading_processes(project) == wanted

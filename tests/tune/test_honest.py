@@ -10,9 +10,9 @@ from toy_search import CASES, Pair, says, scan_of, search_of
 
 from casefold.config.ensembles import Gate, Tune
 from casefold.core import DataError
-from casefold.tune.honest import Way, difference, fit, forward, partition
+from casefold.tune.honest import Fitted, Way, difference, fit, forward, partition
 from casefold.tune.search import INGREDIENTS
-from casefold.tune.table import BASE, compare, frame, ingredients_of, ladder
+from casefold.tune.table import BASE, compare, frame, ingredients_of, ladder, simpler
 
 CONFIG = Tune(levels=(60, 80, 100, 120, 140), peaks=(24,), weight_steps=2, post=())
 
@@ -76,6 +76,21 @@ def test_where_the_search_gains_beyond_noise_it_is_taken_and_the_table_says_by_h
     gain, low, high = difference(search, ways.recipe, ways.fitted[BASE])
     assert table.loc[BASE, ["recipe_minus", "low", "high"]].tolist() == [gain, low, high]
     assert (table["optimism"] == table["tuned"] - table["cross_fitted"]).all()
+
+
+def test_in_the_searchs_place_comes_the_best_of_what_is_simpler_and_better_beyond_noise(tmp_path: Path) -> None:
+    search = search_of(planted(60), tmp_path, CONFIG)
+
+    def way(*dice: float) -> Fitted:
+        rows = np.array([[value, 1.0, 0.0, 0.0] for value in dice * 10])
+        return Fitted((), 0.0, rows, float(rows[:, 0].mean()), {})
+
+    ways = {BASE: way(0.5, 0.5), "searched": way(0.9, 0.3), "+ gate": way(0.9, 0.3)}
+    assert simpler(search, ways) == BASE  # the gain of 0.1 is uneven, -0.2 and 0.4: its error is 0.07
+    ways["m"] = way(0.52, 0.54)
+    assert simpler(search, ways) == "m"
+    ways["+ weights"] = way(0.55, 0.55)
+    assert simpler(search, ways) == "+ weights"
 
 
 def test_members_come_in_the_order_of_what_they_add_and_within_the_budget(tmp_path: Path) -> None:

@@ -96,10 +96,12 @@ def read_manifest(path: Path) -> Manifest:
 
 def parse_experiment(content: dict[str, Any], origin: Path) -> Experiment:
     """An experiment as saved with a run or a recipe (`schema: 1` in front)."""
-    version = content.pop("schema", None)
-    if version != SCHEMA_VERSION:
-        raise ConfigError(f"{origin} has schema {version!r}; this casefold reads schema {SCHEMA_VERSION}")
-    return _validate(content, TypeAdapter(ExperimentConfig), origin)
+    return _validate_saved(content, TypeAdapter(ExperimentConfig), origin)
+
+
+def parse_dataset(content: dict[str, Any], origin: Path) -> Dataset:
+    """A data set as saved with a bundle (`schema: 1` in front)."""
+    return _validate_saved(content, TypeAdapter(DatasetConfig), origin)
 
 
 def dump(config: Strict) -> dict[str, Any]:
@@ -147,6 +149,13 @@ def _check_name(config: Named, path: Path) -> Named:
     if config.name != path.stem:
         raise ConfigError(f"{path}: `name: {config.name}` should be the file's own name, {path.stem!r}")
     return config
+
+
+def _validate_saved(content: dict[str, Any], adapter: TypeAdapter[Config], origin: Path) -> Config:
+    version = content.pop("schema", None)
+    if version != SCHEMA_VERSION:
+        raise ConfigError(f"{origin} has schema {version!r}; this casefold reads schema {SCHEMA_VERSION}")
+    return _validate(content, adapter, origin)
 
 
 def _validate(content: dict[str, Any], adapter: TypeAdapter[Config], origin: Path) -> Config:

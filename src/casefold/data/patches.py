@@ -16,7 +16,6 @@ from torch.utils.data import Dataset
 from casefold.config.inputs import VolumeData
 from casefold.config.sampling import PatchSampler, share_at
 from casefold.core import DataError, Grid, Scan, mask_type
-from casefold.data.augment import augment_patch, patch_pipeline
 from casefold.data.cache import ArrayCache
 from casefold.data.memory import give_back_freed
 from casefold.data.normalize import normalizer
@@ -103,6 +102,9 @@ class PatchDataset(Dataset[dict[str, Any]]):
         self, store: Store, scans: list[str], data: VolumeData, sampler: PatchSampler, augment: str, seed: int,
         cache_bytes: int = 0, epochs: int = 1,
     ) -> None:  # fmt: skip
+        from casefold.data.augment import augment_patch, patch_pipeline  # albumentations, which predicting goes without
+
+        self.augment = augment_patch
         self.store, self.data, self.sampler, self.seed, self.epochs = store, data, sampler, seed, epochs
         groups: dict[str, list[str]] = {}
         for name in scans:
@@ -135,7 +137,7 @@ class PatchDataset(Dataset[dict[str, Any]]):
         if volume.ignore is not None:
             targets = np.concatenate([targets, cut(volume.ignore[None], corner, patch)])
         unit, moved = pad(torch.from_numpy(piece), patch), pad(torch.from_numpy(targets), patch)
-        unit, moved = augment_patch(self.pipeline, unit, moved, (self.seed, epoch, index))
+        unit, moved = self.augment(self.pipeline, unit, moved, (self.seed, epoch, index))
         return {
             "image": finish_volume(unit, scan, self.data),
             "maps": _from_numbers(moved, len(scan.classes)),

@@ -13,7 +13,6 @@ from torch.utils.data import Dataset
 
 from casefold.config.inputs import SliceData
 from casefold.core import DataError, Scan, unpack_masks
-from casefold.data.augment import augment_slice, slice_pipeline
 from casefold.data.cache import ArrayCache
 from casefold.data.normalize import Floats, normalizer
 from casefold.store import Store
@@ -36,9 +35,9 @@ def slice_window(scan: Scan, z: int, data: SliceData, cache: ArrayCache | None =
     return np.concatenate([keep.get(("image", scan.name, at), partial(unit_slice, at)) for at in planes])
 
 
-def slice_input(scan: Scan, z: int, data: SliceData) -> Tensor:
+def slice_input(scan: Scan, z: int, data: SliceData, cache: ArrayCache | None = None) -> Tensor:
     """What the network reads for slice z without augmentation: float32 (channel, height, width)."""
-    return torch.from_numpy(normalizer(data.normalize, scan).finish(slice_window(scan, z, data)))
+    return torch.from_numpy(normalizer(data.normalize, scan).finish(slice_window(scan, z, data, cache)))
 
 
 def fit_planes(planes: Tensor, data: SliceData, name: str) -> Tensor:
@@ -96,6 +95,9 @@ class SliceDataset(Dataset[dict[str, Any]]):
         self, store: Store, scans: list[str], data: SliceData, augment: str, seed: int, cache_bytes: int = 0,
         ignore_edges: int = 0, exclusive: bool = False,
     ) -> None:  # fmt: skip
+        from casefold.data.augment import augment_slice, slice_pipeline  # albumentations, which predicting goes without
+
+        self.augment = augment_slice
         self.store, self.data, self.seed = store, data, seed
         self.cache = ArrayCache(cache_bytes)
         rows = store.slices[store.slices["scan"].isin(scans)]
@@ -120,7 +122,7 @@ class SliceDataset(Dataset[dict[str, Any]]):
         name, z = self.items[place]
         scan = self.store.scan(name)
         unit, targets = slice_window(scan, z, self.data, self.cache), self._targets(scan, z)
-        unit, targets = augment_slice(self.pipeline, unit, targets, (self.seed, epoch, index))
+        unit, targets = self.augment(self.pipeline, unit, targets, (self.seed, epoch, index))
         image = normalizer(self.data.normalize, scan).finish(unit)
         return {
             "image": torch.from_numpy(image),

@@ -1,116 +1,119 @@
-"""compare: two ensembles or members of one data set, held against each other case by case."""
+"""diff and vote: submissions against one another, and several made one."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-import numpy as np
-from tqdm import tqdm
+import pandas as pd
 
-from casefold.analysis.compared import Comparison, compare
-from casefold.analysis.measure import Measure, cut
-from casefold.config.base import GroupFolds
-from casefold.config.ensembles import Objective, Tune
-from casefold.config.load import load_dataset
+from casefold.config.base import Dataset
+from casefold.config.datasets import UwmgiDataset
+from casefold.config.masks import UWMGI_FORM, UWMGI_TRUTH, RleForm
 from casefold.config.paths import Paths
-from casefold.core import HALF, ConfigError, DataError, nearest_word
-from casefold.folds import FoldTable, read, words_of
-from casefold.oof import join, read_prediction
-from casefold.pipeline.planning import with_fitted_epochs
-from casefold.pipeline.project import Project, open_project
-from casefold.pipeline.report_pass import look
-from casefold.pipeline.report_scores import METRICS, scan_scores
-from casefold.pipeline.training import pool
-from casefold.pipeline.tuning import SCANS_A_PROCESS
-from casefold.store import Store
-from casefold.tune.objective import Floats
+from casefold.core import ConfigError, DataError
+from casefold.leaderboard import write_vote_record
+from casefold.pipeline.project import open_dataset
+from casefold.readers import RawScan
+from casefold.readers.table import csv_form, find, load, read_masks, truth_form
+from casefold.readers.uwmgi import SLICE, slice_names
+from casefold.submission import Slice, Written, write_csv
+from casefold.voting import Sizes, Submission, compare, compare_masks, read_sizes, read_submissions, vote
+
+log = logging.getLogger(__name__)
+SLICE_OF = "_slice_"  # stands between scan and number in UW-Madison's ids
 
 
 @dataclass(frozen=True)
-class Side:
-    """One of the two: an ensemble, opened, or a member by its name."""
+class Origin:
+    """What is known of the scans that submissions are of.
 
-    name: str
-    project: Project | None
-
-    @property
-    def words(self) -> str:
-        """What is scored of it."""
-        return f"{self.name} (cross-fitted)" if self.project is not None else f"{self.name} (level {HALF})"
-
-
-def compare_step(paths: Paths, one: str, other: str, jobs: int, device: str = "auto") -> tuple[str, Comparison]:
-    """What is compared, in words, and the comparison: `one` minus `other`, scan by scan and then by case.
-
-    An ensemble's masks are the cross-fitted ones, a member's those at level 128. The score is the first ensemble's
-    objective, or 3D Dice of two members. Raises ConfigError for an unknown name, DataError for two data sets.
+    name: an ensemble or a data set; None: UW-Madison's form. folder: the scans, in its layout. sample: a CSV with the
+    images' sizes.
     """
-    sides = [_side(paths, name, jobs, device) for name in (one, other)]
-    dataset = _dataset(paths, sides)
-    objectives = [side.project.ensemble.tune.objective for side in sides if side.project is not None]
-    objective: Objective = (objectives or [Tune().objective])[0]
-    store = Store(paths.store / dataset)
-    first, second = (_scores(paths, dataset, store, side, objective, jobs) for side in sides)
-    told = f"{sides[0].words} minus {sides[1].words}: {METRICS[objective]}, by scan"
-    return told, compare(first, second, store.case_of)
+
+    name: str | None = None
+    folder: Path | None = None
+    sample: Path | None = None
 
 
-def _side(paths: Paths, name: str, jobs: int, device: str) -> Side:
-    ensembles = [path.stem for path in (paths.configs / "ensembles").glob("*.yaml")]
-    if name in ensembles:
-        return Side(name, with_fitted_epochs(open_project(paths, name, jobs=jobs, device=device)))
-    members = [path.name for path in paths.runs.glob("*/members/*")]
-    if name in members:
-        return Side(name, None)
-    known = sorted({*ensembles, *members})
-    raise ConfigError(f"{name!r} is neither an ensemble nor a trained member{nearest_word(name, known)}: {known}")
+def diff_step(paths: Paths, first: Path, second: Path, origin: Origin) -> pd.DataFrame:
+    """The pixels that two CSVs, or two folders of label maps, have in common and alone, as `voting.compare` gives."""
+    if first.is_dir() or second.is_dir():
+        return _compare_folders(paths, first, second, origin)
+    (one, other), slices, sizes = _read(paths, (first, second), origin)
+    scans = {name: place.scan for name, place in slices.items()}
+    if not scans and any(SLICE_OF not in name for name, _ in one.texts):
+        log.info("ids without %s are scans of one slice each; --data tells which slice is of which scan", SLICE_OF)
+    return compare(one, other, lambda name: scans.get(name) or name.partition(SLICE_OF)[0], sizes)
 
 
-def _dataset(paths: Paths, sides: Sequence[Side]) -> str:
-    """The data set that both are of."""
-    held = []
-    for side in sides:
-        own = {path.parent.parent.name for path in paths.runs.glob(f"*/members/{side.name}")}
-        held.append(own if side.project is None else {side.project.ensemble.dataset})
-    both = sorted(held[0] & held[1])
-    if len(both) != 1:
-        told = " and ".join(f"{side.name} of {', '.join(sorted(own))}" for side, own in zip(sides, held, strict=True))
-        raise DataError(f"what is compared should be of one data set; there is {told}")
-    return both[0]
+def vote_step(paths: Paths, files: Sequence[Path], out: Path, origin: Origin) -> Written:
+    """Write what CSVs vote for, pixel by pixel, with the first one's rows and order, and a record of who voted."""
+    if out.resolve() in {path.resolve() for path in files}:
+        raise ConfigError(f"{out} is among the files that vote; give --out another name, or leave it out of them")
+    if folders := [str(path) for path in files if path.is_dir()]:
+        raise ConfigError(f"a vote is on CSV files, and these are folders: {', '.join(folders)}")
+    submissions, _, sizes = _read(paths, files, origin)
+    form = submissions[0].form
+    sample = None if form.empty == "missing" else files[0]
+    written = write_csv(out, vote(submissions, sizes), sample, form)
+    write_vote_record(out, files)
+    return written
 
 
-def _scores(paths: Paths, dataset: str, store: Store, side: Side, objective: Objective, jobs: int) -> dict[str, float]:
-    """By scan."""
-    if side.project is not None:
-        held = look(side.project).held
-        return dict(zip(held.scans, scan_scores(objective, held.of(held.ways[0])).tolist(), strict=True))
-    member = paths.member(dataset, side.name)
-    table = _table(paths, dataset, store)
-    folds = [fold for fold in range(table.count) if (member / f"fold{fold}" / "weights.safetensors").is_file()]
-    files = join(member, table, store, folds)
-    measure = partial(_stats, store.root)
-    if jobs < 2 or len(files) < 2 * SCANS_A_PROCESS:
-        found = [measure(pair) for pair in tqdm(files.items(), side.name, disable=None)]
+def _read(
+    paths: Paths, files: Sequence[Path], origin: Origin
+) -> tuple[list[Submission], dict[str, Slice], Sizes | None]:
+    """The submissions, the slices that are known, and the images' sizes, None where nothing tells them."""
+    forms: list[RleForm] = [UWMGI_FORM, UWMGI_TRUTH]
+    dataset, slices = None, dict[str, Slice]()
+    if origin.name is not None:
+        _, dataset = open_dataset(paths, origin.name)
+        truth = truth_form(dataset)
+        forms = [csv_form(dataset), *([] if truth is None else [truth])]
+    if origin.folder is not None:
+        if dataset is None:
+            raise ConfigError("which layout the scans of --data have is not known; name the data set with --of")
+        raws = find(dataset, paths.raw(dataset.root), "test", origin.folder)
+        slices = {name: place for raw in raws for name, place in _slices(dataset, raw)}
+    if dataset is None:
+        log.info("read in UW-Madison's form; --of NAME takes a data set's own")
+    submissions = read_submissions(files, forms, list(slices), () if dataset is None else dataset.classes)
+    if origin.sample is not None:
+        return submissions, slices, read_sizes(origin.sample, submissions[0])
+    if origin.folder is not None:
+        return submissions, slices, {name: (place.height, place.width) for name, place in slices.items()}
+    log.info("the images' sizes are not known, so a run past an image's end is not found; --data or --sample has them")
+    return submissions, slices, None
+
+
+def _slices(dataset: Dataset, raw: RawScan) -> list[tuple[str, Slice]]:
+    """The slices of a scan by id: in UW-Madison's layout the files' names have the sizes, others are read."""
+    if isinstance(dataset, UwmgiDataset):
+        names = slice_names(raw)
+        sizes = [(int(match[4]), int(match[3])) for path in raw.sources if (match := SLICE.fullmatch(path.name))]
     else:
-        with pool(min(jobs, len(files) // SCANS_A_PROCESS)) as workers:
-            found = list(tqdm(workers.map(measure, files.items()), side.name, total=len(files), disable=None))
-    return dict(zip(files, scan_scores(objective, np.stack(found, axis=1)).tolist(), strict=True))
+        scan = load(dataset, raw)
+        names, sizes = scan.slice_names, [(scan.grid.shape[1], scan.grid.shape[2])] * len(scan.slice_names)
+    return [(name, Slice(raw.name, z, *size)) for z, (name, size) in enumerate(zip(names, sizes, strict=True))]
 
 
-def _table(paths: Paths, dataset: str, store: Store) -> FoldTable:
-    config = load_dataset(paths.configs, dataset)
-    groups = words_of(config.folds, paths.raw(config.root), store) if isinstance(config.folds, GroupFolds) else None
-    return read(paths.folds / f"{dataset}.csv", store, groups)
-
-
-def _stats(root: Path, file: tuple[str, Path]) -> Floats:
-    """Statistics of a member's masks of one scan at level 128, (class, STATS)."""
-    scan, maps = Store(root).scan(file[0]), read_prediction(file[1]).maps
-    if maps is None:
-        raise DataError(f"{file[1]} has no maps; only members that segment can be compared")
-    truth, found = scan.class_masks(), maps >= HALF
-    if scan.ignore is not None:
-        truth, found = truth & ~scan.ignore, found & ~scan.ignore
-    _, (truth, found) = cut(truth, found)
-    return Measure(truth, scan.grid.shape, scan.grid.spacing_mm)(found)
+def _compare_folders(paths: Paths, first: Path, second: Path, origin: Origin) -> pd.DataFrame:
+    if origin.name is None:
+        raise ConfigError(f"{first} and {second}: to read label maps the data set is wanted; name it with --of")
+    if not (first.is_dir() and second.is_dir()):
+        raise ConfigError(f"{first} and {second}: two CSV files can be compared, or two folders of label maps")
+    _, dataset = open_dataset(paths, origin.name)
+    one, other = ({path.name for path in folder.iterdir() if path.name[0] != "."} for folder in (first, second))
+    if one != other or not one:
+        raise DataError(f"{first} and {second} should hold the same label maps; only one has {sorted(one ^ other)[:5]}")
+    frames = []
+    for name in sorted(one):
+        masks, others = (read_masks(dataset, paths.raw(dataset.root), folder / name) for folder in (first, second))
+        if masks.shape != others.shape:
+            raise DataError(
+                f"{name} has the shape {masks.shape[1:]} (z, y, x) in {first}, {others.shape[1:]} elsewhere"
+            )
+        frames.append(compare_masks(name, masks, others, dataset.classes))
+    return pd.concat(frames, ignore_index=True)

@@ -19,11 +19,11 @@ UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 RESERVE = 0.9  # of the time is planned for; the rest is for start-up and what a short measurement misses
 
 
-def parse_time(text: str) -> float:
+def parse_time(text: str, option: str = "--time") -> float:
     """Seconds of a text such as `8h`, `90m` or `1h30m`; raises ConfigError on any other."""
     parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise ConfigError(f"--time takes hours and minutes as 8h, 90m or 1h30m, not {text!r}")
+        raise ConfigError(f"{option} takes hours and minutes as 8h, 90m or 1h30m, not {text!r}")
     return sum(float(number) * UNITS_S[unit] for number, unit in parts)
 
 

@@ -11,11 +11,12 @@ from casefold.analysis.edges import RING_PX
 from casefold.analysis.voxels import FLOOR, Bytes, ClassVoxels, pick
 from casefold.config.postprocess import Truncate
 from casefold.core import Prediction, Scan
-from casefold.ensemble import combine_class, from_maps
+from casefold.ensemble import combine_class, to_masks
 from casefold.metrics import Mask
 from casefold.postprocess.part import Box
 from casefold.recipe import Rung
 
+MIX = "(mix)"  # stands for members whose maps are combined already; no member can be called so
 Kind = Literal["ensemble", "member", "without", "other"]
 
 
@@ -82,6 +83,7 @@ class Maker:
         self.truth: Mask = np.ascontiguousarray(truth[:, *self.box])
         self.ignore = None if scan.ignore is None else np.ascontiguousarray(scan.ignore[self.box])
         self.place = [_moved(own.index, scan.grid.shape, self.box) for own in self.voxels]
+        self._named = scan.case, scan.name
         self._classes, self._spacing = scan.classes, scan.grid.spacing_mm
         self._predictions = {name: _cut(given, self.box) for name, given in predictions.items()}
         self._mixed: dict[tuple[int, tuple[tuple[str, int], ...], str], Bytes] = {}
@@ -103,7 +105,9 @@ class Maker:
         maps = np.zeros(self.truth.shape, np.uint8)
         for c, place in enumerate(self.place):
             maps[c].reshape(-1)[place] = self.q(c, rung)
-        return from_maps(maps, self._predictions, rung, self._classes, self._spacing)
+        mix = Prediction(*self._named, self._classes, self.truth[0].shape, MIX, "", maps)
+        rung = replace(rung, weights={MIX: dict.fromkeys(self._classes, 1)})
+        return to_masks(self._predictions | {MIX: mix}, rung, self._classes, self._spacing)[0]
 
     def scored(self, masks: Mask) -> Mask:
         """The masks without the voxels that no score counts."""

@@ -16,7 +16,7 @@ from casefold.pipeline.project import Project, open_project
 from casefold.pipeline.report_masks import rungs_of
 from casefold.pipeline.report_record import LAYOUT, Task, examine, read_record_of
 from casefold.pipeline.report_scores import Gathered
-from casefold.pipeline.tuning import Run, _processes, _sources, honest_path, tune_step
+from casefold.pipeline.tuning import Run, honest_path, processes_for, sources_of, tune_step
 from casefold.recipe import Recipe, Rung, load_rungs
 from casefold.store import Store
 
@@ -52,7 +52,7 @@ def look(project: Project, folds: Sequence[int] | None = None) -> Looked:
     digests = {name: hash_file(honest_path(own)) for name, (own, _) in others.items()}
     folder = project.out / "report_scans" / hash_value([LAYOUT, inputs, hash_file(honest_path(project)), digests])
     readers = tuple(sorted({name for rung in by_case.values() for name in rung.members}))
-    sources = _sources(project, table, store, folds)
+    sources = sources_of(project, table, store, folds)
     tasks = []
     for source in sources:
         case = store.case_of[source.scan]
@@ -61,7 +61,7 @@ def look(project: Project, folds: Sequence[int] | None = None) -> Looked:
         segmenters = tuple(project.segmenters)
         tasks.append(Task(source, by_case[case], segmenters, readers, rungs, project.ensemble.gate, path))
     waiting = [task for task in tasks if not task.path.is_file()]
-    with _processes(project, len(waiting)) as run:
+    with processes_for(project, len(waiting)) as run:
         every(run, examine, waiting, "report")
     for old in folder.parent.iterdir():
         if old != folder:

@@ -14,7 +14,7 @@ from casefold.metrics import Mask
 from casefold.pipeline.report_masks import Maker, alone
 from casefold.pipeline.report_pass import Looked, every
 from casefold.pipeline.report_record import Task
-from casefold.pipeline.tuning import _processes
+from casefold.pipeline.tuning import processes_for
 from casefold.recipe import Rung
 from casefold.report.viewer import VIEWER_BYTES, Mark, Packed, pack
 
@@ -40,7 +40,7 @@ def viewer(looked: Looked, by_scan: pd.DataFrame, doubted: pd.DataFrame) -> tupl
         budget=VIEWER_BYTES // max(len(groups), 1),
     )
     wanted = [(tasks[name], group, float(score[name]), records[name].outliers) for name, group in groups.items()]
-    with _processes(looked.project, len(wanted)) as run:
+    with processes_for(looked.project, len(wanted)) as run:
         return tuple(every(run, show, wanted, "viewer"))
 
 

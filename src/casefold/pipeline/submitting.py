@@ -1,23 +1,22 @@
 """submit and score: unlabelled scans to a checked CSV or to label maps, going on where a stopped call left off."""
 
 import logging
-import multiprocessing
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from casefold.config.base import Dataset
 from casefold.core import CasefoldError, DataError, StaleError
-from casefold.files import AFTERWARDS, WriteError, hash_file, hash_value, read_record, write_json
-from casefold.infer import Loaded, infer, load_ensemble_models
+from casefold.files import AFTERWARDS, hash_file, hash_value
+from casefold.leaderboard import write_record
 from casefold.metrics import dice_by_scan, nan_mean
 from casefold.oof.external import Outside
 from casefold.pipeline.evaluation import evaluation_inputs
@@ -26,69 +25,63 @@ from casefold.pipeline.project import FULL, Project
 from casefold.pipeline.training import pool, train_step
 from casefold.pipeline.tuning import recipe_path, tune_step
 from casefold.readers import RawScan
-from casefold.readers.table import (
-    csv_form,
-    exclusive,
-    find,
-    load,
-    read_masks,
-    result_path,
-    submission_form,
-    truth_form,
-    write_result,
-)
+from casefold.readers.table import csv_form, exclusive, find, load, read_masks, submission_form, truth_form
 from casefold.recipe import Recipe, as_plain, load_recipe
-from casefold.submission import Score, Slice, check_csv, rows, score, write_csv
+from casefold.rerun.clock import closing_seconds
+from casefold.rerun.notebook import PUBLIC_SCANS
+from casefold.rerun.scans import Task, predict_scans, predict_share
+from casefold.rerun.workers import devices_of, supervise
+from casefold.rerun.writing import check_records, words_of_shed, write_records
+from casefold.submission import Score, Slice, score
 
 logger = logging.getLogger(__name__)
-FALLBACK_SCANS = 3
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-@dataclass(frozen=True)
-class Task:
-    """What a worker needs to predict scans: the recipe, its members' runs, and where results go.
-
-    outside: the members whose maps were made elsewhere. raw: the data set's root. results: the folder of files that
-    predictions are written as; None: rows of a CSV. exclusive: a voxel gets one class at most.
-    """
-
-    dataset: Dataset
-    raw: Path
-    recipe: Recipe
-    runs: dict[str, list[Path]]
-    outside: dict[str, Outside]
-    parts: Path
-    device: str
-    exclusive: bool
-    results: Path | None
-
-
-def submit_step(project: Project, folder: Path | None, out: Path | None, sample: Path | None) -> Path:
+def submit_step(
+    project: Project,
+    folder: Path | None,
+    out: Path | None,
+    sample: Path | None,
+    deadline_s: float | None = None,
+    fast: bool = False,
+) -> Path:
     """Predict every scan of `folder` (None: the data set's test part) and write the submission; gives its path.
 
     Without a test part a few training scans are predicted instead, as in a Kaggle notebook's public run, with a
-    warning. Where predictions go back as files, as for NIfTI, the result is their folder.
+    warning. Where predictions go back as files, as for NIfTI, the result is their folder. out: the CSV, or a folder for
+    it. deadline_s: from this call on; folds and then members are shed to keep it, and what it does not suffice for is
+    left empty. fast: larger batches, see `infer`.
     """
-    recipe = current_recipe(project)
+    begun = time.monotonic()
+    recipe = current_recipe(project, ladder=deadline_s is not None)
     raws = find(project.dataset, project.raw, "test", folder)
     if not raws and folder is None:
-        raws = find(project.dataset, project.raw, "train")[:FALLBACK_SCANS]
+        raws = find(project.dataset, project.raw, "train")[:PUBLIC_SCANS]
         logger.warning("the test part is absent or empty: predicting %d training scans instead", len(raws))
     if not raws:
         raise DataError(f"no scans in {folder}; expected the layout of the `{_kind(project.dataset)}` reader")
-    task = _task(project, recipe, out)
-    results = _predict_all(project, task, raws)
+    task = replace(_task(project, recipe, out), fast=fast)
+    if deadline_s is not None:
+        task = replace(task, until=begun + deadline_s - closing_seconds(deadline_s))
+    found, _ = predict_scans(task, raws, partial(_spread, project, deadline_s is not None))
+    lost = words_of_shed(task, raws, found)
+    for line in lost:
+        logger.warning(line)
+    if fast:
+        near = sum(record.get("near_level", 0) for record in found.values())
+        logger.info("%d voxels of all classes lie where the plain path might decide otherwise", near)
     if task.results is not None:
-        logger.info("wrote the label maps of %d scans to %s", len(results), task.results)
+        logger.info("wrote the label maps of %d scans to %s", len(found), task.results)
         return task.results
     target = out or Path("submission.csv")
+    if target.is_dir() or target.suffix == "":
+        target = target / "submission.csv"
     sample = sample or _default_sample(project, folder)
-    form = csv_form(project.dataset)
-    written = write_csv(target, [tuple(row) for result in results for row in result["rows"]], sample, form)
-    sizes = {name: (result["shape"][1], result["shape"][2]) for result in results for name in result["slice_names"]}
-    check_csv(target, sample, sizes, recipe.classes, form)
+    written = write_records(task, raws, found, target, sample)
+    check_records(task, raws, found, target, sample)
+    write_record(target, recipe, lost)
     logger.info("%s: %d rows, valid; %d without a prediction, %d not wanted", target, *written)
     return target
 
@@ -113,10 +106,10 @@ def score_step(project: Project, submission: Path, truth: Path, folder: Path | N
     return _score_frame(score(submission, truth, slices, project.dataset.classes, form=form, truth_form=labelled))
 
 
-def current_recipe(project: Project) -> Recipe:
+def current_recipe(project: Project, ladder: bool = False) -> Recipe:
     """The tuned recipe, tuned here where there is none; raises StaleError where its inputs changed since.
 
-    Of its rungs the first alone: no clock runs here, so cheaper ones and their members are not wanted.
+    ladder: with all its rungs, for a clock; else the first alone, so that cheaper ones' members are not wanted.
     """
     if not recipe_path(project).is_file():
         tune_step(project)
@@ -129,7 +122,7 @@ def current_recipe(project: Project) -> Recipe:
             f"{recipe_path(project)} was tuned before the ensemble's config, a member's weights, the fold table or the "
             "data changed; run `tune` again"
         )
-    return replace(recipe, rungs=recipe.rungs[:1])
+    return recipe if ladder else replace(recipe, rungs=recipe.rungs[:1])
 
 
 def models_of(
@@ -174,57 +167,14 @@ def _task(project: Project, recipe: Recipe, out: Path | None) -> Task:
     return Task(project.dataset, project.raw, recipe, runs, outside, parts, project.device, one_class, results)
 
 
-def _predict_all(project: Project, task: Task, raws: Sequence[RawScan]) -> list[dict[str, Any]]:
-    """What each scan gave; raises DataError naming the scans that can't be predicted once the others are."""
-    waiting = [raw for raw in raws if not _is_done(task, raw)]
-    logger.info("submit: %d of %d scans to predict", len(waiting), len(raws))
+def _spread(project: Project, watched: bool, task: Task, raws: Sequence[RawScan]) -> dict[str, str]:
+    """Predict scans in the project's processes; watched: in ones that are ended at the task's deadline."""
+    if watched:
+        return supervise(task, raws, devices_of(project.device, project.jobs))
     failed: dict[str, str] = {}
-    for reasons in side_by_side(project, partial(_predict_share, task), waiting):
+    for reasons in side_by_side(project, partial(predict_share, task), raws):
         failed |= reasons
-    if failed:
-        lines = "\n".join(f"  {name}: {reason}" for name, reason in failed.items())
-        raise DataError(
-            f"{len(failed)} of {len(raws)} scans can't be predicted, the others are; mend their files, or take them "
-            f"out of the folder. {AFTERWARDS}:\n{lines}"
-        )
-    return [read_record(task.parts / f"{raw.name}.json") for raw in raws]
-
-
-def _predict_share(task: Task, raws: Sequence[RawScan]) -> dict[str, str]:
-    """Predict scans; gives those that can't be read or predicted, each with the reason."""
-    loaded = load_ensemble_models(task.recipe, task.runs, task.device, outside=task.outside)
-    failed = {}
-    for raw in tqdm(raws, "submit", disable=None if multiprocessing.parent_process() is None else True):
-        try:
-            _predict_one(task, loaded, raw)
-        except WriteError:
-            raise  # the next would not be written either
-        except (CasefoldError, OSError) as e:
-            failed[raw.name] = f"{type(e).__name__}: {e}"
     return failed
-
-
-def _predict_one(task: Task, loaded: Loaded, raw: RawScan) -> None:
-    scan = load(task.dataset, raw)
-    masks = infer(loaded, scan, exclusive=task.exclusive)
-    result: dict[str, Any] = {"signature": raw.signature(), "shape": scan.grid.shape, "slice_names": scan.slice_names}
-    if task.results is None:
-        result["rows"] = rows(masks, csv_form(task.dataset))
-    else:
-        result["written"] = write_result(task.dataset, task.raw, raw, masks, task.results).stat().st_mtime_ns
-    write_json(task.parts / f"{raw.name}.json", result)
-
-
-def _is_done(task: Task, raw: RawScan) -> bool:
-    path = task.parts / f"{raw.name}.json"
-    if not path.is_file():
-        return False
-    part = read_record(path)
-    if task.results is not None:
-        result = result_path(task.dataset, raw, task.results)
-        if not result.exists() or part.get("written") != result.stat().st_mtime_ns:
-            return False
-    return bool(part["signature"] == raw.signature())
 
 
 def _kind(dataset: Dataset) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import torch
 
 from casefold.core import CasefoldError, ConfigError
+from casefold.models.precision import pick_device
 from casefold.pipeline.outside import import_step
 from casefold.pipeline.project import FULL, Project, pick
 from casefold.pipeline.steps import folds_step, prepare_step
@@ -71,6 +72,13 @@ def _start_worker(threads: int, level: int) -> None:
     logging.basicConfig(level=level, format="%(message)s")
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     torch.set_num_threads(threads)
+
+
+def loading_processes(project: Project) -> int:
+    """How many of each run are worth it: none on a CPU, whose cores trainings fill; two to eight for each GPU."""
+    if pick_device(project.device).type != "cuda":
+        return 0
+    return max(2, min(8, (os.cpu_count() or 1) // torch.cuda.device_count()))
 
 
 def plan(project: Project, folds: Sequence[str] | None, members: Sequence[str], habits: Habits) -> list[Job]:

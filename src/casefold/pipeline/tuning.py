@@ -62,11 +62,11 @@ def tune_step(project: Project, folds: Sequence[int] | None = None) -> tuple[Rec
     path, inputs = project.out / "scores.csv", evaluation_inputs(project, table, store, folds)
     if is_current(path, inputs) and recipe_path(project).is_file() and honest_path(project).is_file():
         return load_recipe(recipe_path(project)), pd.read_csv(path)
-    sources = _sources(project, table, store, folds)
+    sources = sources_of(project, table, store, folds)
     _refuse_faults(project, sources)
     work = project.out / "search"
     voxels = work / "voxels" / inputs
-    with _processes(project, len(sources)) as run:
+    with processes_for(project, len(sources)) as run:
         search = _search(project, store, sources, voxels, work / "counts", run)
         ingredients = ingredients_of(search)
         seconds, budget = _seconds(project, folds), project.ensemble.tune.seconds_a_scan
@@ -103,7 +103,7 @@ def honest_path(project: Project) -> Path:
     return project.out / "cross_fitted.json"
 
 
-def _sources(project: Project, table: FoldTable, store: Store, folds: Sequence[int]) -> list[Source]:
+def sources_of(project: Project, table: FoldTable, store: Store, folds: Sequence[int]) -> list[Source]:
     root = project.ensemble.dataset
     files = {name: join(project.paths.member(root, name), table, store, folds) for name in sorted(project.members)}
     scans = next(iter(files.values()))
@@ -221,7 +221,7 @@ def _tuned_on(project: Project, table: FoldTable, store: Store, folds: Sequence[
 
 
 @contextmanager
-def _processes(project: Project, scans: int) -> Iterator[Run]:
+def processes_for(project: Project, scans: int) -> Iterator[Run]:
     """What maps a function over scans: in this process, or in several where there are scans enough."""
     processes = min(project.jobs, scans // SCANS_A_PROCESS)
     if processes < 2:

@@ -85,9 +85,9 @@ def _fitted(search: Search, points: Points, held: Sequence[NDArray[np.bool_]], c
     return Fitted(points, search.worth(points, search.everyone), rows, honest, by_case)
 
 
-def difference(search: Search, one: Fitted, other: Fitted) -> tuple[float, float, float]:
-    """The cross-fitted objective of one minus the other's, with its paired 95 % bootstrap interval over cases."""
-    low, high = interval(search.task.config.objective, one.rows, other.rows)
+def difference(search: Search, one: Fitted, other: Fitted, level: float = 0.95) -> tuple[float, float, float]:
+    """The cross-fitted objective of one minus the other's, with its paired bootstrap interval over cases."""
+    low, high = interval(search.task.config.objective, one.rows, other.rows, level)
     return one.cross_fitted - other.cross_fitted, low, high
 
 

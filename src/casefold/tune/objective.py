@@ -72,14 +72,14 @@ def resampled(objective: Objective, rows: Floats, draws: int, seed: int) -> Floa
 
 
 def interval(
-    objective: Objective, rows: Floats, other: Floats, draws: int = 2000, seed: int = 0
+    objective: Objective, rows: Floats, other: Floats, level: float = 0.95, draws: int = 2000, seed: int = 0
 ) -> tuple[float, float]:
-    """The 95 % paired bootstrap interval over cases of the objective of `rows` minus that of `other`."""
+    """The paired bootstrap interval over cases of the objective of `rows` minus that of `other`."""
     gain = resampled(objective, rows, draws, seed) - resampled(objective, other, draws, seed)
     gain = gain[~np.isnan(gain)]
     if not gain.size:
         return math.nan, math.nan
-    low, high = np.quantile(gain, [0.025, 0.975])
+    low, high = np.quantile(gain, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 

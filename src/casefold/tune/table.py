@@ -35,7 +35,7 @@ def compare(search: Search, members: Sequence[str], ingredients: Iterable[str]) 
     """Each member alone, equal weights with one level, each ingredient added to that, and all of them searched.
 
     Where the whole search gains nothing beyond noise over equal weights with one level (the lower end of the paired
-    interval of the cross-fitted difference is not above 0), those are taken.
+    interval of the cross-fitted difference is not above 0), a simpler way is taken: see `simpler`.
     """
     ingredients = tuple(ingredients)
     own = ("levels",) if "levels" in ingredients else ()
@@ -46,11 +46,21 @@ def compare(search: Search, members: Sequence[str], ingredients: Iterable[str]) 
     words = f"{gain:+.4f} ({low:.4f} to {high:.4f}) against {BASE}, cross-fitted"
     if ways["searched"].points == ways[BASE].points or low > 0:
         return Ways(ways, "searched", f"the search gained {words}")
-    scores = {"searched": ways["searched"].tuned, "fallback": ways[BASE].tuned}
+    taken = simpler(search, ways)
+    scores = {"searched": ways["searched"].tuned, f"fallback ({taken})": ways[taken].tuned}
     scores["best single member"] = max((ways[name].tuned for name in members if name in ways), default=ways[BASE].tuned)
     told = ", ".join(f"{name} {score:.4f}" for name, score in scores.items())
-    logger.warning("the search's gain is within noise: %s; falling back. On what was tuned on: %s", words, told)
-    return Ways(ways, BASE, f"fallback, the search's gain is within noise: {words}; tuned: {told}")
+    logger.warning("the search's gain is within noise: %s; taken is %s. On what was tuned on: %s", words, taken, told)
+    return Ways(ways, taken, f"fallback, the search's gain is within noise: {words}; tuned: {told}")
+
+
+def simpler(search: Search, ways: Mapping[str, Fitted]) -> str:
+    """What is taken in the search's place: of the single members and single ingredients the best cross-fitted one that
+    gains beyond noise over equal weights with one level, else those. The interval is widened for their number."""
+    others = [name for name in ways if name not in (BASE, "searched")]
+    level = 1 - 0.05 / max(len(others), 1)
+    sure = [name for name in others if difference(search, ways[name], ways[BASE], level)[1] > 0]
+    return max(sure, key=lambda name: ways[name].cross_fitted, default=BASE)
 
 
 def frame(search: Search, ways: Ways) -> pd.DataFrame:

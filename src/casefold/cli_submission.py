@@ -1,0 +1,125 @@
+"""The verbs of a competition's end: the bundle for Kaggle, the book of scores, submissions against one another."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from casefold.cli_open import Name, explained, opened, show
+from casefold.cli_training import Device, Jobs
+from casefold.config.paths import Paths
+from casefold.core import ConfigError
+
+app = typer.Typer()
+SHOWN = 3  # as many slices of a class as `diff` names; its CSV has all
+Of = Annotated[str | None, typer.Option("--of", help="the ensemble or data set it is of [default: UW-Madison's form]")]
+Data = Annotated[Path | None, typer.Option("--data", help="the scans' folder, for sizes and scans; goes with --of")]
+Sample = Annotated[Path | None, typer.Option(help="a CSV of ids with `height` and `width`, or `shape`")]
+
+
+@app.command()
+def bundle(
+    name: Name,
+    python: Annotated[str, typer.Option(help="the notebook's Python, for which wheels are fetched")] = "3.12",
+    out: Annotated[Path, typer.Option(help="where the bundle's folder goes")] = Path("dist/kaggle"),
+    owner: Annotated[str, typer.Option(help="your name on Kaggle [default: a gap to be filled]")] = "",
+    wheels: Annotated[bool, typer.Option(help="bring wheels; without any, casefold must be there")] = True,
+    half: Annotated[bool, typer.Option(help="weights in float16 where that changes nothing that counts")] = True,
+    scans: Annotated[int, typer.Option(help="held-out scans to try float16 on; 0: every one")] = 12,
+    jobs: Jobs = None, device: Device = "auto",
+) -> None:  # fmt: skip
+    """Wheels, weights, recipe and offline notebook for Kaggle. Example: casefold bundle lgg --owner me"""
+    with explained():
+        from casefold.pipeline.bundling import Options, bundle_step
+
+        if scans < 0:
+            raise ConfigError(f"--scans takes 0 or more, not {scans}")
+        options = Options(python if wheels else None, owner, half, scans or None)
+        folder, lines = bundle_step(opened(name, jobs, device), out, options)
+        typer.echo("\n".join(lines))
+        typer.echo(f"{folder}/README.md says how it goes to Kaggle")
+
+
+class _Book(TyperGroup):
+    """`lb` and `lb NAME` are short for `lb show [NAME]`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        short = not args or args[0] not in (*self.commands, *self.get_help_option_names(ctx))
+        return super().parse_args(ctx, ["show", *args] if short else args)
+
+
+book = typer.Typer(cls=_Book, help="What was handed in, and what it scored. Example: casefold lb lgg")
+app.add_typer(book, name="lb")
+
+
+@book.command("show")
+def show_book(
+    name: Annotated[str | None, typer.Argument(help="an ensemble or a data set [default: every book]")] = None,
+) -> None:
+    """List what was handed in and draw CV against LB; `show` may be left out. Example: casefold lb show lgg"""
+    with explained():
+        from casefold.pipeline.booking import book_step
+
+        for path, frame, plot in book_step(Paths.from_environment(), name):
+            typer.echo(path)
+            cut = {"date": frame["date"].str[:10], "commit": frame["commit"].str[:8]}
+            show(frame.drop(columns="sha256").assign(**cut))
+            typer.echo(plot or "nothing to draw: no submission has a cross-fitted score and one of a leaderboard")
+
+
+@book.command("add")
+def add_to_book(
+    file: Annotated[Path, typer.Argument(help="the CSV that was handed in, or the folder of its bundle")],
+    public: Annotated[float | None, typer.Option(help="its score on the public leaderboard")] = None,
+    private: Annotated[float | None, typer.Option(help="its score on the private one; may be added later")] = None,
+    note: Annotated[str, typer.Option(help="what else to remember")] = "",
+    of: Annotated[str | None, typer.Option("--of", help="its ensemble or data set [default: by its record]")] = None,
+) -> None:
+    """Write down what a submission scored. Example: casefold lb add submission.csv --public 0.889"""
+    with explained():
+        from casefold.pipeline.booking import add_step
+
+        entry = add_step(Paths.from_environment(), file, public, private, note, of)
+        made = {"recipe": entry.recipe, "commit": entry.commit[:8], "cross-fitted": entry.cross_fitted}
+        typer.echo(f"{entry.file}: " + ", ".join(f"{name} {value or 'unknown'}" for name, value in made.items()))
+
+
+@app.command()
+def diff(
+    first: Annotated[Path, typer.Argument(help="a submission's CSV, or a folder of label maps")],
+    second: Annotated[Path, typer.Argument(help="another of the same rows, or of the same files")],
+    of: Of = None,
+    data: Data = None,
+    sample: Sample = None,
+    table: Annotated[Path | None, typer.Option("--csv", help="write the slices that differ there")] = None,
+) -> None:
+    """Compare submissions: Dice by class and scan, slices that one has alone. Example: casefold diff a.csv b.csv"""
+    with explained():
+        from casefold.files import write_text
+        from casefold.pipeline.comparing import Origin, diff_step
+        from casefold.voting import agreement, differing, flips
+
+        pixels = diff_step(Paths.from_environment(), first, second, Origin(of, data, sample))
+        show(agreement(pixels))
+        for (label, owner), ids in flips(pixels).groupby(["class", "only"], sort=False)["id"]:
+            names = ", ".join(ids[:SHOWN]) + (", ..." if len(ids) > SHOWN else "")
+            typer.echo(f"{label}: {len(ids)} slices only in {first if owner == 'first' else second}: {names}")
+        if table is not None:
+            write_text(table, differing(pixels).to_csv(index=False))
+
+
+@app.command()
+def vote(
+    files: Annotated[list[Path], typer.Argument(help="two CSVs of the same rows or more, the best first")],
+    out: Annotated[Path, typer.Option(help="the CSV to write")],
+    of: Of = None,
+    data: Data = None,
+    sample: Sample = None,
+) -> None:
+    """Pixels that most CSVs have; of a tie those of the first. Example: casefold vote a.csv b.csv c.csv --out v.csv"""
+    with explained():
+        from casefold.pipeline.comparing import Origin, vote_step
+
+        written = vote_step(Paths.from_environment(), files, out, Origin(of, data, sample))
+        typer.echo(f"{out}: {written.rows} rows, voted by {', '.join(map(str, files))}")

@@ -1,0 +1,147 @@
+"""What a network runs in: torch, or on the CPU OpenVINO or ONNX Runtime, optional packages that are often faster."""
+
+import importlib
+import logging
+import tempfile
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from casefold.config.experiments import Cls, Experiment, Seg3d, Seg25d
+from casefold.core import ConfigError, nearest_word
+from casefold.models.build import Outputs, PaddedNet
+from casefold.models.precision import resolve
+
+logger = logging.getLogger(__name__)
+Call = Callable[[NDArray[np.float32]], list[NDArray[np.float32]]]
+OPSET = 17
+
+
+def by_engine(engine: str, net: PaddedNet, config: Experiment, modalities: int, device: torch.device) -> PaddedNet:
+    """A trained network that runs in an engine, at the size at which the member reads; `torch` gives it back.
+
+    Raises ConfigError for an unknown engine, one without its package, and another device than the CPU. A member that
+    reads whole scans, each of another size, stays in torch with a warning.
+    """
+    if engine not in ENGINES:
+        raise ConfigError(f"there is no engine {engine!r}{nearest_word(engine, list(ENGINES))}; known: {[*ENGINES]}")
+    convert = ENGINES[engine]
+    if convert is None:
+        return net
+    if device.type != "cpu":
+        raise ConfigError(f"the engine {engine} is for the CPU; on {device.type} take `torch`")
+    shape = _input_shape(net, config, modalities)
+    if shape is None:
+        logger.warning("%s reads whole scans of any size: it stays in torch, not in %s", config.name, engine)
+        return net
+    example = torch.zeros(2, *shape)
+    with torch.no_grad(), torch.autocast("cpu", enabled=False):
+        names = list(net.outputs(net.net(example)))
+        call = convert(_Flat(net), example, resolve(config.train.precision, device))
+    return PaddedNet(_EngineNet(call, names), net.multiple, _as_named)
+
+
+class _Flat(nn.Module):
+    """A network whose outputs come in a tuple, as engines want them."""
+
+    def __init__(self, net: PaddedNet) -> None:
+        super().__init__()
+        self.net, self.outputs = net.net, net.outputs
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.outputs(self.net(image)).values())
+
+
+class _EngineNet(nn.Module):
+    """A compiled network as a module."""
+
+    def __init__(self, call: Call, names: list[str]) -> None:
+        super().__init__()
+        self.call, self.names = call, names
+
+    def forward(self, image: Tensor) -> Outputs:
+        outputs = self.call(image.float().contiguous().numpy())
+        return {name: torch.from_numpy(output) for name, output in zip(self.names, outputs, strict=True)}
+
+
+def _as_named(outputs: Outputs) -> Outputs:
+    return outputs
+
+
+def _input_shape(net: PaddedNet, config: Experiment, modalities: int) -> tuple[int, ...] | None:
+    """Channels and sizes of what the net inside sees, padded; None where they differ from scan to scan."""
+    size: tuple[int, ...] | None
+    if isinstance(config, Seg3d):
+        channels, size = modalities, config.data.patch
+    elif isinstance(config, Seg25d | Cls):
+        channels, size = modalities * len(config.data.window), config.data.size
+    else:
+        raise ConfigError(f"no engine is known for {type(config).__name__}")
+    if size is None:
+        return None
+    return channels, *(-(-length // multiple) * multiple for length, multiple in zip(size, net.multiple, strict=True))
+
+
+def _package(name: str, engine: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as e:
+        raise ConfigError(
+            f"the engine {engine} needs the package {name}, which can't be imported ({e}); install it, or take `torch`"
+        ) from e
+
+
+def _openvino(net: nn.Module, example: Tensor, precision: str) -> Call:
+    ov = _package("openvino", "openvino")
+    model = ov.convert_model(net, example_input=example)
+    model.reshape([-1, *example.shape[1:]])
+    compiled = ov.compile_model(
+        model,
+        "CPU",
+        {
+            "INFERENCE_PRECISION_HINT": {"fp32": "f32"}.get(precision, precision),
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "PERFORMANCE_HINT": "LATENCY",
+        },
+    )
+    request = compiled.create_infer_request()
+
+    def call(image: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        found = request.infer([image])
+        return [np.array(found[output], np.float32) for output in compiled.outputs]
+
+    return call
+
+
+def _onnx(net: nn.Module, example: Tensor, precision: str) -> Call:
+    """In fp32, whatever the precision; ONNX Runtime has no bf16 on the CPU."""
+    ort = _package("onnxruntime", "onnx")
+    _package("onnx", "onnx")
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        path = f"{folder}/net.onnx"
+        warnings.simplefilter("ignore")  # the exporter's remarks on itself and on shapes that are fixed here
+        torch.onnx.export(
+            net, (example,), path, input_names=["image"], dynamic_axes={"image": {0: "batch"}},
+            opset_version=OPSET, dynamo=False,
+        )  # fmt: skip
+        session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+    def call(image: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        return list(session.run(None, {"image": image}))
+
+    return call
+
+
+# None: the network stays as it is.
+ENGINES: dict[str, Callable[[nn.Module, Tensor, str], Call] | None] = {
+    "torch": None,
+    "openvino": _openvino,
+    "onnx": _onnx,
+}

@@ -87,7 +87,7 @@ def content(**changed: Any) -> Content:
     packed = tuple(
         pack(
             held[n],
-            {"ensemble": ensemble[n]} | {name: masks[n] for name, masks in members.items()},
+            [("ensemble", ensemble[n]), *((name, masks[n]) for name, masks in members.items())],
             group="worst" if place < 3 else "best",
             score=score[n],
             marks=[Mark("stomach", 14, 40, 60)],

@@ -59,7 +59,7 @@ def given() -> tuple[Scan, dict[str, Prediction]]:
 def test_masks_are_those_of_the_ensemble(changes: dict[str, Any]) -> None:
     scan, predictions = given()
     own = rung(**changes)
-    make = Maker(scan, predictions, min(own.levels.values()))
+    make = Maker(scan, predictions, [own])
     wanted, maps = to_masks(predictions, own, CLASSES)[0], combine(predictions, own, CLASSES)
     whole = np.zeros_like(wanted)
     whole[:, *make.box] = make.masks(own)
@@ -70,7 +70,7 @@ def test_masks_are_those_of_the_ensemble(changes: dict[str, Any]) -> None:
 
 def test_the_rest_of_the_scan_is_cut_off_and_ignored_voxels_do_not_count() -> None:
     scan, predictions = given()
-    make = Maker(scan, predictions, 100)
+    make = Maker(scan, predictions, [rung()])
     assert make.box == (slice(0, 6), slice(7, 28), slice(9, 36))  # a ring of 3 is left round what anybody says
     assert make.truth.sum() == 2 * (2 * 8 * 15 - 2 * 15)
     masks = make.masks(rung())

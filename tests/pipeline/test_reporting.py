@@ -180,7 +180,7 @@ def test_only_a_lost_record_is_made_again(
     made: tuple[Path, Content], root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[str] = []
-    monkeypatch.setattr(report_pass, "examine", lambda task: (done.append(task.source.scan), examine(task))[1])
+    monkeypatch.setattr(report_pass, "examine", lambda task: (done.append(task.scan), examine(task))[1])
     assert look(opened(root)).held.scans[0] == "case2_day0" and done == []
     kept = sorted((root / "runs/toy/ensembles/pair/report_scans").glob("*/*.npz"))
     assert len(kept) == 8

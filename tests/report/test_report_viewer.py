@@ -54,7 +54,7 @@ def test_runs_read_back_are_the_mask() -> None:
 def test_a_scan_keeps_the_slices_around_what_is_labelled_or_found() -> None:
     found = np.zeros((2, 12, 6, 8), bool)
     found[1, 10, 0, 0] = True
-    packed = pack(scan(), {"ensemble": found}, group="worst", score=0.5, marks=[Mark("b", 10, 0, 0)])
+    packed = pack(scan(), [("ensemble", found)], group="worst", score=0.5, marks=[Mark("b", 10, 0, 0)])
     held = json.loads(packed.text)
     assert (packed.scan, packed.group, packed.score) == ("c_1", "worst", 0.5)
     assert [one["z"] for one in held["slices"]] == [2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
@@ -68,14 +68,14 @@ def test_a_scan_keeps_the_slices_around_what_is_labelled_or_found() -> None:
 
 
 def test_an_empty_unlabelled_scan_shows_its_middle() -> None:
-    held = json.loads(pack(scan(labelled=False), {"ensemble": np.zeros((2, 12, 6, 8), bool)}, group="g").text)
+    held = json.loads(pack(scan(labelled=False), [("ensemble", np.zeros((2, 12, 6, 8), bool))], group="g").text)
     assert [one["z"] for one in held["slices"]] == [4, 5, 6, 7, 8]
     assert list(held["masks"]) == ["ensemble"]
     assert held["dice"] == {}
 
 
 def test_slices_are_pictures_of_their_size() -> None:
-    held = json.loads(pack(scan(), {}, group="g").text)
+    held = json.loads(pack(scan(), [], group="g").text)
     picture = cv2.imdecode(np.frombuffer(base64.b64decode(held["slices"][0]["image"]), np.uint8), cv2.IMREAD_COLOR)
     assert picture is not None
     assert picture.shape == (6, 8, 3)
@@ -85,7 +85,7 @@ def test_what_is_too_much_for_the_budget_is_shown_less_closely() -> None:
     large = scan((12, 600, 900))
     random = np.random.default_rng(0)
     large.image[:] = random.integers(0, 1000, large.image.shape)
-    found = {"ensemble": random.random((2, 12, 600, 900)) < 0.001}
+    found = [("ensemble", random.random((2, 12, 600, 900)) < 0.001)]
     held = [pack(large, found, group="g", budget=budget) for budget in (4_000_000, 150_000)]
     sizes = [(one["width"], one["height"], len(one["slices"])) for one in (json.loads(packed.text) for packed in held)]
     assert sizes[0][:2] == (512, 341)
@@ -99,9 +99,9 @@ def test_masks_on_another_grid_are_refused() -> None:
     with pytest.raises(
         DataError, match=r"masks of m on c_1 should be \(class, z, y, x\) = \(2, 12, 6, 8\), not \(1, 2"
     ):
-        pack(scan(), {"m": np.zeros((1, 2, 6, 8), bool)}, group="g")
+        pack(scan(), [("m", np.zeros((1, 2, 6, 8), bool))], group="g")
 
 
 def test_colour_wants_three_modalities() -> None:
     with pytest.raises(DataError, match="has 1 modalities; an RGB image wants three"):
-        pack(scan(), {}, group="g", colour=True)
+        pack(scan(), [], group="g", colour=True)

@@ -71,10 +71,13 @@ class Maker:
     something.
 
     names: the members with maps, in the order of `voxels`' maps, by name. box: what is kept of the scan, whole along z;
-    masks, `truth` and `ignore` are cut to it. lowest: the lowest level of the rungs to come.
+    masks, `truth` and `ignore` are cut to it. rungs: those to come; `alone` and `without` of them are known too.
     """
 
-    def __init__(self, scan: Scan, predictions: Mapping[str, Prediction], lowest: int) -> None:
+    def __init__(self, scan: Scan, predictions: Mapping[str, Prediction], rungs: Sequence[Rung]) -> None:
+        lowest = min(min(rung.levels.values()) for rung in rungs)
+        gates = [rung.gate for rung in rungs if rung.gate is not None and rung.gate.source == "pixels"]
+        counted = {name for gate in gates for name in gate.members}
         maps = {name: given.maps for name, given in sorted(predictions.items()) if given.maps is not None}
         truth = scan.class_masks()
         self.names = tuple(maps)
@@ -85,7 +88,8 @@ class Maker:
         self.place = [_moved(own.index, scan.grid.shape, self.box) for own in self.voxels]
         self._named = scan.case, scan.name
         self._classes, self._spacing = scan.classes, scan.grid.spacing_mm
-        self._predictions = {name: _cut(given, self.box) for name, given in predictions.items()}
+        cut = {name: _cut(given, self.box, name in counted) for name, given in predictions.items()}
+        self._predictions = {name: own for name, own in cut.items() if own is not None}
         self._mixed: dict[tuple[int, tuple[tuple[str, int], ...], str], Bytes] = {}
         if self.ignore is not None:
             self.truth &= ~self.ignore
@@ -133,8 +137,8 @@ def _moved(index: NDArray[np.int64], shape: tuple[int, int, int], box: Box) -> N
     return np.asarray((index // (width * height) * high + y) * wide + x)
 
 
-def _cut(given: Prediction, box: Box) -> Prediction:
-    if given.maps is None:
-        return replace(given, shape=(given.shape[0], *(side.stop - side.start for side in box[1:])))
-    maps = np.ascontiguousarray(given.maps[:, *box])
-    return replace(given, maps=maps, shape=maps.shape[1:])
+def _cut(given: Prediction, box: Box, counted: bool) -> Prediction | None:
+    """What gate and truncation read of a prediction: maps only where a gate counts their pixels."""
+    shape = given.shape[0], box[1].stop - box[1].start, box[2].stop - box[2].start
+    maps = np.ascontiguousarray(given.maps[:, *box]) if counted and given.maps is not None else None
+    return None if maps is None and given.presence is None else replace(given, maps=maps, shape=shape)

@@ -1,12 +1,10 @@
 """The pass of a report over the scans, side by side, each kept in a file: what is done stays done."""
 
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import pandas as pd
-from tqdm import tqdm
 
 from casefold.core import ConfigError, DataError
 from casefold.files import hash_file, hash_value, read_record
@@ -16,12 +14,10 @@ from casefold.pipeline.project import Project, open_project
 from casefold.pipeline.report_masks import rungs_of
 from casefold.pipeline.report_record import LAYOUT, Task, examine, read_record_of
 from casefold.pipeline.report_scores import Gathered
-from casefold.pipeline.tuning import Run, honest_path, processes_for, sources_of, tune_step
+from casefold.pipeline.report_share import every
+from casefold.pipeline.tuning import honest_path, sources_of, tune_step
 from casefold.recipe import Recipe, Rung, load_rungs
 from casefold.store import Store
-
-A = TypeVar("A")
-B = TypeVar("B")
 
 
 @dataclass(frozen=True)
@@ -58,11 +54,10 @@ def look(project: Project, folds: Sequence[int] | None = None) -> Looked:
         case = store.case_of[source.scan]
         rungs = {name: own[case] for name, (_, own) in others.items()}
         path = folder / f"{source.scan}.npz"
-        segmenters = tuple(project.segmenters)
-        tasks.append(Task(source, by_case[case], segmenters, readers, rungs, project.ensemble.gate, path))
+        ways = by_case[case], tuple(project.segmenters), readers, rungs
+        tasks.append(Task(source.store, source.scan, source.files, *ways, project.ensemble.gate, path))
     waiting = [task for task in tasks if not task.path.is_file()]
-    with processes_for(project, len(waiting)) as run:
-        every(run, examine, waiting, "report")
+    every(project.jobs, examine, waiting, "report")
     for old in folder.parent.iterdir():
         if old != folder:
             shutil.rmtree(old)
@@ -71,9 +66,9 @@ def look(project: Project, folds: Sequence[int] | None = None) -> Looked:
         project.ensemble.name,
         project.ensemble.tune.objective,
         store.classes,
-        tuple(task.source.scan for task in tasks),
-        tuple(store.case_of[task.source.scan] for task in tasks),
-        tuple(table.fold(store, task.source.scan) for task in tasks),
+        tuple(task.scan for task in tasks),
+        tuple(store.case_of[task.scan] for task in tasks),
+        tuple(table.fold(store, task.scan) for task in tasks),
         tuple(rungs_of(first.rung, first.segmenters, first.readers, first.others)),
         tuple(read_record_of(task.path) for task in tasks),
     )
@@ -91,12 +86,6 @@ def done_folds(project: Project) -> list[int] | None:
         if all(path.is_file() and read_record(path).get("state") == "done" for path in own)
     ]  # fmt: skip
     return done if 0 < len(done) < count else None
-
-
-def every(run: Run, function: Callable[[A], B], wanted: Sequence[A], told: str) -> list[B]:
-    """The function of each, with a bar."""
-    results: Iterable[B] = run(function, wanted)
-    return list(tqdm(results, told, total=len(wanted), disable=None if wanted else True))
 
 
 def _others(

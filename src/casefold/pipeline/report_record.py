@@ -22,13 +22,14 @@ from casefold.analysis.voxels import ClassVoxels
 from casefold.check.along_z import motion
 from casefold.check.overview import overview
 from casefold.config.ensembles import Gate
-from casefold.core import DataError, Scan
+from casefold.core import DataError, Prediction, Scan
 from casefold.ensemble import gate_signal
 from casefold.files import atomic
 from casefold.metrics import Mask
+from casefold.oof import read_prediction
 from casefold.pipeline.report_masks import Maker, rungs_of
-from casefold.pipeline.tuning import Source
 from casefold.recipe import Rung
+from casefold.store import Store
 from casefold.tune.objective import STATS
 
 LAYOUT = 1  # of the files; another one makes them anew
@@ -40,12 +41,15 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Task:
-    """One scan to look at, and where its record goes. rung: of its case, tuned without it; the rest as `rungs_of`.
+    """One scan to look at, and where its record goes.
 
-    gate: the ensemble's, whether the rung uses it or not.
+    store: its folder. files: each member's prediction. rung: of its case, tuned without it. gate: the ensemble's,
+    whether the rung uses it or not. The rest as `rungs_of`. What a process reads that has one imports no trainer.
     """
 
-    source: Source
+    store: Path
+    scan: str
+    files: tuple[tuple[str, Path], ...]
     rung: Rung
     segmenters: tuple[str, ...]
     readers: tuple[str, ...]
@@ -53,10 +57,14 @@ class Task:
     gate: Gate | None
     path: Path
 
+    def read(self) -> tuple[Scan, dict[str, Prediction]]:
+        """The labelled scan, and each member's prediction of it."""
+        return Store(self.store).scan(self.scan), {name: read_prediction(path) for name, path in self.files}
+
     @property
-    def lowest(self) -> int:
-        """The lowest level of all rungs."""
-        return min(min(rung.levels.values()) for rung in (self.rung, *self.others.values()))
+    def rungs(self) -> list[Rung]:
+        """Its own, and the others'."""
+        return [self.rung, *self.others.values()]
 
 
 @dataclass(frozen=True)
@@ -88,12 +96,12 @@ class Record:
 
 def examine(task: Task) -> None:
     """Look at one scan and write its record."""
-    scan, predictions = task.source.read()
+    scan, predictions = task.read()
     gate, shape, spacing = task.gate, scan.grid.shape, scan.grid.spacing_mm
     signal = np.zeros((len(scan.classes), 0), np.int64)
     if gate is not None:
         signal = gate_signal(predictions, gate.members, gate.source)
-    make = Maker(scan, predictions, task.lowest)
+    make = Maker(scan, predictions, task.rungs)
     del predictions
     masks, stats, shared = _ways(task, make, Measure(make.truth, shape, spacing))
     found = make.scored(masks)

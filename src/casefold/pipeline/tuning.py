@@ -66,7 +66,7 @@ def tune_step(project: Project, folds: Sequence[int] | None = None) -> tuple[Rec
     _refuse_faults(project, sources)
     work = project.out / "search"
     voxels = work / "voxels" / inputs
-    with processes_for(project, len(sources)) as run:
+    with _processes(project, len(sources)) as run:
         search = _search(project, store, sources, voxels, work / "counts", run)
         ingredients = ingredients_of(search)
         seconds, budget = _seconds(project, folds), project.ensemble.tune.seconds_a_scan
@@ -221,7 +221,7 @@ def _tuned_on(project: Project, table: FoldTable, store: Store, folds: Sequence[
 
 
 @contextmanager
-def processes_for(project: Project, scans: int) -> Iterator[Run]:
+def _processes(project: Project, scans: int) -> Iterator[Run]:
     """What maps a function over scans: in this process, or in several where there are scans enough."""
     processes = min(project.jobs, scans // SCANS_A_PROCESS)
     if processes < 2:

@@ -7,7 +7,7 @@ in base64; what follows the last run is background. assets/viewer.js reads it ba
 import base64
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,13 +15,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from casefold.core import DataError, Scan
+from casefold.core import DataError, Scan, pack_masks, unpack_masks
 from casefold.metrics.overlap import dice_of, overlap
 
 VIEWER_BYTES = 16_000_000  # of all scans on a page, which leaves the rest of it room below 25 MB
 MARGIN = 2  # slices shown on either side of what is labelled or found
-SHOWN = (0.5, 99.5)  # percentiles of a scan that are drawn black and white
+SHOWN = (0.5, 99.5)  # percentiles of a scan that are drawn black and white, of about so many of its voxels
+SAMPLE = 1_000_000
+TRIED = 6  # slices from which it is guessed whether all fit
 Masks = NDArray[np.bool_]
+Bits = NDArray[Any]
 
 
 class Detail(NamedTuple):
@@ -59,7 +62,7 @@ class Mark(NamedTuple):
 
 def pack(
     scan: Scan,
-    found: Mapping[str, Masks],
+    found: Iterable[tuple[str, Masks]],
     *,
     group: str,
     score: float = math.nan,
@@ -70,15 +73,12 @@ def pack(
 ) -> Packed:
     """The scan with its truth and each source's masks (class, z, y, x), of no more than `budget` bytes if that can be.
 
-    found: the ensemble's masks and each member's, in the order in which the viewer offers them. colour: the first three
-    modalities are one RGB image. Too much for the budget, it is shown less closely, in the end with fewer slices.
+    found: the ensemble's masks and each member's, by name, in the order in which the viewer offers them; taken one at a
+    time. colour: the first three modalities are one RGB image. Too much for the budget, it is shown less closely, in
+    the end with fewer slices.
     """
-    sources = ({} if scan.masks is None else {"truth": scan.class_masks()}) | dict(found)
-    for name, masks in sources.items():
-        wanted = (len(scan.classes), *scan.grid.shape)
-        if masks.shape != wanted:
-            raise DataError(f"masks of {name} on {scan.name} should be (class, z, y, x) = {wanted}, not {masks.shape}")
-    slices = _slices(sources, scan.grid.shape[0])
+    bits, dice = _sources(scan, found)
+    slices = _slices(list(bits.values()), scan.grid.shape[0])
     head = {
         "scan": scan.name,
         "case": scan.case,
@@ -86,24 +86,29 @@ def pack(
         "classes": scan.classes,
         "aspect": 1.0 if scan.grid.spacing_mm is None else scan.grid.spacing_mm[1] / scan.grid.spacing_mm[2],
         "depth": scan.grid.shape[0],
-        "dice": _dice(sources),
+        "dice": dice,
         "marks": [mark._asdict() for mark in marks],
     }
-    planes = _planes(scan, modality, colour)
-    for detail in DETAILS:
-        text = _text(head, scan, planes, sources, slices, detail)
-        if len(text) <= budget:
-            return Packed(scan.name, group, score, text)
-    while len(text) > budget and detail.every < len(slices):
-        detail = detail._replace(every=2 * detail.every)
-        text = _text(head, scan, planes, sources, slices, detail)
+    draw = _Draw(scan, bits, modality, colour)
+    for detail in _details(len(slices)):
+        shown = slices[detail.every // 2 :: detail.every]
+        tried = shown[:: max(1, len(shown) // TRIED)]
+        likely = sum(len(json.dumps(draw(z, detail))) for z in tried) * len(shown) / len(tried)
+        last = detail.every >= len(slices)
+        if likely > budget and not last:
+            continue
+        text = _text(head, draw, shown, detail)
+        if len(text) <= budget or last:
+            break
     return Packed(scan.name, group, score, text)
 
 
 def runs(mask: Masks) -> str:
     """A mask (y, x) as text; an empty one gives an empty text."""
-    flat = np.pad(mask.ravel(), 1).view(np.int8)
-    lengths = np.diff(np.flatnonzero(np.diff(flat)), prepend=0)
+    if not mask.any():
+        return ""
+    flat = np.pad(mask.ravel(), 1)
+    lengths = np.diff(np.flatnonzero(flat[1:] != flat[:-1]), prepend=0)
     numbers = bytearray()
     for length in lengths.tolist():
         while length > 127:
@@ -113,72 +118,90 @@ def runs(mask: Masks) -> str:
     return base64.b64encode(numbers).decode()
 
 
-def _slices(sources: Mapping[str, Masks], depth: int) -> list[int]:
+def _sources(scan: Scan, found: Iterable[tuple[str, Masks]]) -> tuple[dict[str, Bits], dict[str, list[float | None]]]:
+    """Each source's masks as a bitfield (z, y, x), the truth first; by other source, the whole scan's Dice by class,
+    None where neither truth nor source has it."""
+    bits: dict[str, Bits] = {} if scan.masks is None else {"truth": scan.masks}
+    truth = None if scan.masks is None else scan.class_masks()
+    scores: dict[str, list[float | None]] = {}
+    for name, masks in found:
+        wanted = (len(scan.classes), *scan.grid.shape)
+        if masks.shape != wanted:
+            raise DataError(f"masks of {name} on {scan.name} should be (class, z, y, x) = {wanted}, not {masks.shape}")
+        bits[name] = pack_masks(masks)
+        if truth is not None:
+            scores[name] = [
+                None if math.isnan(one) else round(one, 4) for one in dice_of(overlap(truth, masks)).tolist()
+            ]
+    return bits, scores
+
+
+def _slices(sources: Sequence[Bits], depth: int) -> list[int]:
     """Every slice that any source has something on, with a margin; of an empty scan its middle."""
     busy = np.zeros(depth, np.bool_)
-    for masks in sources.values():
-        busy |= masks.any(axis=(0, 2, 3))
+    for masks in sources:
+        busy |= masks.any(axis=(1, 2))
     if not busy.any():
         busy[depth // 2] = True
     kept = {z + step for z in np.flatnonzero(busy).tolist() for step in range(-MARGIN, MARGIN + 1)}
     return sorted(kept & set(range(depth)))
 
 
-def _dice(sources: Mapping[str, Masks]) -> dict[str, list[float | None]]:
-    """By source, the whole scan's Dice by class; None where neither truth nor source has the class."""
-    if "truth" not in sources:
-        return {}
-    scored = {name: dice_of(overlap(sources["truth"], masks)) for name, masks in sources.items() if name != "truth"}
-    return {
-        name: [None if math.isnan(one) else round(one, 4) for one in values.tolist()] for name, values in scored.items()
-    }
+def _details(slices: int) -> Iterator[Detail]:
+    """Less and less, until one slice is left."""
+    yield from DETAILS
+    detail = DETAILS[-1]
+    while detail.every < slices:
+        detail = detail._replace(every=2 * detail.every)
+        yield detail
 
 
-def _planes(scan: Scan, modality: int, colour: bool) -> NDArray[np.uint8]:
-    """Slices as they are drawn, uint8 (z, y, x) or (z, y, x, 3) in OpenCV's order."""
-    picked = scan.image[2::-1] if colour else scan.image[modality : modality + 1]
-    if colour and len(picked) != 3:
-        raise DataError(f"scan {scan.name} has {len(scan.image)} modalities; an RGB image wants three")
-    low, high = np.percentile(picked, SHOWN)
-    scaled = (picked.astype(np.float32) - low) * (255 / ((high - low) or 1))
-    planes: NDArray[np.uint8] = scaled.clip(0, 255).astype(np.uint8)
-    return np.moveaxis(planes, 0, -1) if colour else planes[0]
+class _Draw:
+    """Makes slices of one scan as a page holds them: a picture, and each source's masks."""
+
+    def __init__(self, scan: Scan, bits: Mapping[str, Bits], modality: int, colour: bool) -> None:
+        self._image = scan.image[2::-1] if colour else scan.image[modality : modality + 1]  # in OpenCV's order
+        if colour and len(self._image) != 3:
+            raise DataError(f"scan {scan.name} has {len(scan.image)} modalities; an RGB image wants three")
+        some = self._image.reshape(-1)[:: max(1, self._image.size // SAMPLE)]
+        self._low, high = np.percentile(some, SHOWN)
+        self._scale = 255 / ((high - self._low) or 1)
+        self._bits, self._classes = bits, len(scan.classes)
+        self.sources, self.names = tuple(bits), scan.slice_names
+        self.height, self.width = scan.grid.shape[1:]
+
+    def size(self, detail: Detail) -> tuple[int, int]:
+        """Width and height of what is drawn."""
+        scale = min(1.0, detail.longest_px / max(self.height, self.width))
+        return max(1, round(self.width * scale)), max(1, round(self.height * scale))
+
+    def __call__(self, z: int, detail: Detail) -> tuple[str, list[list[str]]]:
+        """The picture of slice z, and the runs of its masks by source and class."""
+        size = self.size(detail)
+        plane = np.moveaxis((self._image[:, z].astype(np.float32) - self._low) * self._scale, 0, -1)
+        drawn = cv2.resize(plane.clip(0, 255).astype(np.uint8), size, interpolation=cv2.INTER_AREA)
+        _, code = cv2.imencode(".webp", drawn, [cv2.IMWRITE_WEBP_QUALITY, detail.quality])
+        masks = [[_shrunk(one, size) for one in unpack_masks(own[z], self._classes)] for own in self._bits.values()]
+        return base64.b64encode(code.tobytes()).decode(), [[runs(one) for one in of_source] for of_source in masks]
 
 
-def _text(
-    head: Mapping[str, Any],
-    scan: Scan,
-    planes: NDArray[np.uint8],
-    sources: Mapping[str, Masks],
-    slices: Sequence[int],
-    detail: Detail,
-) -> str:
-    height, width = scan.grid.shape[1:]
-    scale = min(1.0, detail.longest_px / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    shown = slices[detail.every // 2 :: detail.every]
+def _text(head: Mapping[str, Any], draw: _Draw, shown: Sequence[int], detail: Detail) -> str:
+    pictures, masks = zip(*(draw(z, detail) for z in shown), strict=True)
+    width, height = draw.size(detail)
     body = {
-        "height": size[1],
-        "width": size[0],
-        "scale": scale,
-        "slices": [
-            {"z": z, "name": scan.slice_names[z], "image": _image(planes[z], size, detail.quality)} for z in shown
-        ],
+        "height": height,
+        "width": width,
+        "scale": min(1.0, detail.longest_px / max(draw.height, draw.width)),
+        "slices": [{"z": z, "name": draw.names[z], "image": one} for z, one in zip(shown, pictures, strict=True)],
         "masks": {
-            name: [[runs(_shrunk(one[z], size)) for z in shown] for one in masks] for name, masks in sources.items()
+            name: [[of_slice[place][c] for of_slice in masks] for c in range(len(head["classes"]))]
+            for place, name in enumerate(draw.sources)
         },
     }
     return json.dumps({**head, **body}, ensure_ascii=False, separators=(",", ":"))
 
 
-def _image(plane: NDArray[np.uint8], size: tuple[int, int], quality: int) -> str:
-    _, code = cv2.imencode(
-        ".webp", cv2.resize(plane, size, interpolation=cv2.INTER_AREA), [cv2.IMWRITE_WEBP_QUALITY, quality]
-    )
-    return base64.b64encode(code.tobytes()).decode()
-
-
 def _shrunk(mask: Masks, size: tuple[int, int]) -> Masks:
-    if size == mask.shape[::-1]:
+    if size == mask.shape[::-1] or not mask.any():
         return mask
     return np.asarray(cv2.resize(mask.view(np.uint8) * 255, size, interpolation=cv2.INTER_AREA) >= 128)

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from browser import drive
 from casefold.config.experiments import Experiment, as_plain
 from casefold.config.load import read_yaml
 from casefold.config.paths import Paths
@@ -19,6 +20,24 @@ from casefold.pipeline.reporting import report_step
 from casefold.report.content import Content
 from toy_members import cls, seg3d, seg25d
 
+STEPS = """
+  const max = Number(part("slice").max);
+  const other = told.start.slice < max ? told.start.slice + 1 : told.start.slice - 1;
+  told.slid = await after(() => choose("slice", other, "input"));
+  told.back = await after(() => choose("slice", told.start.slice, "input"));
+  told.members = [];
+  for (const option of part("source").options) {
+    told.members.push(await after(() => choose("source", option.value, "change")));
+  }
+  told.ensemble = await after(() => choose("source", "ensemble", "change"));
+  told.classes = [];
+  for (const tick of box.querySelectorAll(".viewer-class")) {
+    told.classes.push(await after(() => tick.click()));
+    told.classesBack = await after(() => tick.click());
+  }
+  told.scans = part("scan").options.length;
+  told.wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+"""
 HERE = Path(__file__).resolve().parents[2]
 TRAIN = {"lr": 0.01, "epochs": 2}
 MEMBERS: dict[str, Experiment] = {
@@ -68,6 +87,21 @@ def test_the_phantoms_page_has_every_part(made: tuple[Paths, Path, Content]) -> 
     assert content.members.costs["disk_mb"].min() > 0 and content.members.costs["per_scan_s"].notna().all()
     shares = content.members.fields.set_index("member")["share"]
     assert shares["toy_2d"] == pytest.approx(shares["toy_cls"]) and 0 < shares["toy_2d"] < shares["toy_3d"] < 1
+
+
+@pytest.mark.long
+def test_the_phantoms_page_can_be_driven_in_a_browser(made: tuple[Paths, Path, Content], tmp_path: Path) -> None:
+    told = drive(made[1].read_text(encoding="utf-8"), STEPS, tmp_path / "page.html")
+    assert (told["faults"], told["console"], told["wide"]) == ([], [], 0)
+    start = told["start"]
+    assert abs(told["slid"]["slice"] - start["slice"]) == 1 and told["slid"]["pixels"] != start["pixels"]
+    assert told["back"] == start
+    assert [one["source"] for one in told["members"]] == ["ensemble", "toy_2d", "toy_3d"]
+    assert len({one["pixels"] for one in told["members"]}) > 1
+    assert told["ensemble"] == start
+    assert len(told["classes"]) == 3 and any(one["pixels"] != start["pixels"] for one in told["classes"])
+    assert told["classesBack"] == start
+    assert told["scans"] == len(made[2].viewer)
 
 
 @pytest.mark.long

@@ -1,25 +1,17 @@
-"""The page in headless Chromium: the viewer is driven as a reader would, and the console stays quiet.
+"""The page in headless Chromium: the viewer is driven as a reader would, and the console stays quiet."""
 
-Wants Chromium (`apt-get install chromium`).
-"""
-
-import html
 import json
-import re
-import shutil
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import toy_page
+from browser import drive
 from casefold.metrics.overlap import overlap_by_slice
 from casefold.report.page import page
 from casefold.report.viewer import runs
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 MASKS = [
     np.zeros((5, 7), bool),
     np.ones((5, 7), bool),
@@ -27,50 +19,7 @@ MASKS = [
     np.random.default_rng(1).random((40, 300)) < 0.5,
     np.arange(40_000).reshape(200, 200) % 20_001 == 20_000,
 ]
-HEAD = """<script>
-window.faults = [];
-addEventListener("error", (event) => faults.push(String(event.message)));
-addEventListener("unhandledrejection", (event) => faults.push(String(event.reason)));
-const complain = console.error;
-console.error = (...words) => { faults.push(words.join(" ")); complain(...words); };
-</script>"""
-DRIVER = """<pre id="told"></pre><script>
-(async () => {
-  const box = document.getElementById("viewer-box");
-  const part = (name) => document.getElementById(`viewer-${name}`);
-  const canvas = part("canvas");
-  const told = {};
-  const drawn = (before) => new Promise((done) => {
-    const look = () => (box.dataset.shown !== before ? done() : setTimeout(look, 10));
-    look();
-  });
-  const after = async (act) => {
-    const before = box.dataset.shown;
-    act();
-    await drawn(before);
-    return look();
-  };
-  const look = () => {
-    const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
-    let sum = 0;
-    for (let place = 0; place < data.length; place += 13) sum = (sum * 31 + data[place]) % 1000003;
-    return {
-      pixels: sum,
-      place: part("place").textContent,
-      scan: part("scan").value,
-      source: part("source").value,
-      slice: Number(part("slice").value),
-      rows: [...part("numbers").tBodies[0].rows].map((row) => [...row.cells].map((cell) => cell.textContent)),
-    };
-  };
-  const press = (key) => canvas.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
-  const choose = (name, value, event) => {
-    part(name).value = value;
-    part(name).dispatchEvent(new Event(event, { bubbles: true }));
-  };
-  await drawn(undefined);
-  told.start = look();
-  told.scans = [...part("scan").options].map((option) => option.textContent);
+STEPS = """  told.scans = [...part("scan").options].map((option) => option.textContent);
   told.sources = [...part("source").options].map((option) => option.value);
   told.slid = await after(() => choose("slice", told.start.slice - 2, "input"));
   told.back = await after(() => choose("slice", told.start.slice, "input"));
@@ -119,12 +68,7 @@ DRIVER = """<pre id="told"></pre><script>
   const theme = document.getElementById("theme");
   told.theme = [paper(), (theme.click(), paper()), (theme.click(), paper())];
   told.wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
-  return told;
-})().then(
-  (told) => { document.getElementById("told").textContent = JSON.stringify({ ...told, faults }); },
-  (fault) => { document.getElementById("told").textContent = JSON.stringify({ failed: String(fault.stack), faults }); },
-);
-</script></body>"""
+"""
 
 
 @pytest.fixture(scope="module")
@@ -136,24 +80,8 @@ def content() -> Any:
 def told(content: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the driver saw, and what the console said."""
     masks = json.dumps([[runs(mask), mask.size] for mask in MASKS])
-    text = page(content).replace("<head>", "<head>" + HEAD).replace("</body>", DRIVER.replace("MASKS", masks))
-    path = tmp_path_factory.mktemp("page") / "page.html"
-    path.write_text(text, encoding="utf-8")
-    return driven(path)
-
-
-def driven(path: Path) -> dict[str, Any]:
-    browser = next((name for name in BROWSERS if shutil.which(name)), None)
-    if browser is None:
-        raise FileNotFoundError(f"none of {BROWSERS} is installed, which this test wants: apt-get install chromium")
-    words = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"]
-    words += [f"--user-data-dir={path.parent / 'profile'}", "--virtual-time-budget=120000", "--dump-dom", path.as_uri()]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=True)
-    held = re.search(r'<pre id="told">(.*?)</pre>', done.stdout, re.DOTALL)
-    assert held is not None, done.stderr
-    told = json.loads(html.unescape(held.group(1)))
-    assert "failed" not in told, told
-    return {**told, "console": [line for line in done.stderr.splitlines() if ":CONSOLE" in line]}
+    folder = tmp_path_factory.mktemp("page")
+    return drive(page(content), STEPS.replace("MASKS", masks), folder / "page.html")
 
 
 @pytest.mark.long

@@ -3,28 +3,24 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from casefold.analysis.compared import Comparison, compare
-from casefold.analysis.measure import Measure, cut
 from casefold.config.base import GroupFolds
 from casefold.config.ensembles import Objective, Tune
 from casefold.config.load import load_dataset
 from casefold.config.paths import Paths
 from casefold.core import HALF, ConfigError, DataError, nearest_word
 from casefold.folds import FoldTable, read, words_of
-from casefold.oof import join, read_prediction
+from casefold.oof import join
 from casefold.pipeline.planning import with_fitted_epochs
 from casefold.pipeline.project import Project, open_project
 from casefold.pipeline.report_pass import look
+from casefold.pipeline.report_record import member_stats
 from casefold.pipeline.report_scores import METRICS, scan_scores
-from casefold.pipeline.training import pool
-from casefold.pipeline.tuning import SCANS_A_PROCESS
+from casefold.pipeline.report_share import every
 from casefold.store import Store
-from casefold.tune.objective import Floats
 
 
 @dataclass(frozen=True)
@@ -89,12 +85,8 @@ def _scores(paths: Paths, dataset: str, store: Store, side: Side, objective: Obj
     table = _table(paths, dataset, store)
     folds = [fold for fold in range(table.count) if (member / f"fold{fold}" / "weights.safetensors").is_file()]
     files = join(member, table, store, folds)
-    measure = partial(_stats, store.root)
-    if jobs < 2 or len(files) < 2 * SCANS_A_PROCESS:
-        found = [measure(pair) for pair in tqdm(files.items(), side.name, disable=None)]
-    else:
-        with pool(min(jobs, len(files) // SCANS_A_PROCESS)) as workers:
-            found = list(tqdm(workers.map(measure, files.items()), side.name, total=len(files), disable=None))
+    measure = partial(member_stats, store.root)
+    found = every(jobs, measure, list(files.items()), side.name)
     return dict(zip(files, scan_scores(objective, np.stack(found, axis=1)).tolist(), strict=True))
 
 
@@ -102,15 +94,3 @@ def _table(paths: Paths, dataset: str, store: Store) -> FoldTable:
     config = load_dataset(paths.configs, dataset)
     groups = words_of(config.folds, paths.raw(config.root), store) if isinstance(config.folds, GroupFolds) else None
     return read(paths.folds / f"{dataset}.csv", store, groups)
-
-
-def _stats(root: Path, file: tuple[str, Path]) -> Floats:
-    """Statistics of a member's masks of one scan at level 128, (class, STATS)."""
-    scan, maps = Store(root).scan(file[0]), read_prediction(file[1]).maps
-    if maps is None:
-        raise DataError(f"{file[1]} has no maps; only members that segment can be compared")
-    truth, found = scan.class_masks(), maps >= HALF
-    if scan.ignore is not None:
-        truth, found = truth & ~scan.ignore, found & ~scan.ignore
-    _, (truth, found) = cut(truth, found)
-    return Measure(truth, scan.grid.shape, scan.grid.spacing_mm)(found)

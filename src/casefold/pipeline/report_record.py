@@ -14,7 +14,7 @@ from casefold.analysis.agreement import MOST, shared_voxels
 from casefold.analysis.curves import above_levels, q_histogram, sweep_stats
 from casefold.analysis.edges import slice_rows
 from casefold.analysis.ledger import scan_states
-from casefold.analysis.measure import Measure
+from casefold.analysis.measure import Measure, cut
 from casefold.analysis.outliers import outlier
 from casefold.analysis.suspects import doubts
 from casefold.analysis.volumes import volume_rows
@@ -22,7 +22,7 @@ from casefold.analysis.voxels import ClassVoxels
 from casefold.check.along_z import motion
 from casefold.check.overview import overview
 from casefold.config.ensembles import Gate
-from casefold.core import DataError, Prediction, Scan
+from casefold.core import HALF, DataError, Prediction, Scan
 from casefold.ensemble import gate_signal
 from casefold.files import atomic
 from casefold.metrics import Mask
@@ -134,6 +134,18 @@ def examine(task: Task) -> None:
         ),
         task.path,
     )
+
+
+def member_stats(root: Path, file: tuple[str, Path]) -> Array:
+    """Statistics (class, STATS) of a member's masks at level 128. root: of the store. file: a scan's name, its OOF."""
+    scan, maps = Store(root).scan(file[0]), read_prediction(file[1]).maps
+    if maps is None:
+        raise DataError(f"{file[1]} has no maps; only members that segment can be compared")
+    truth, found = scan.class_masks(), maps >= HALF
+    if scan.ignore is not None:
+        truth, found = truth & ~scan.ignore, found & ~scan.ignore
+    _, (truth, found) = cut(truth, found)
+    return Measure(truth, scan.grid.shape, scan.grid.spacing_mm)(found)
 
 
 def _ways(task: Task, make: Maker, measure: Measure) -> tuple[Mask, Array, Array]:

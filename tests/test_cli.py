@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -67,9 +68,16 @@ def test_a_line_of_verbs(workspace: Path) -> None:
     words = run("report", "solo", "--jobs", "1", "--device", "cpu")
     assert "score: Dice, mean over cases, cross-fitted\n" in words
     assert words.endswith(f"{workspace}/runs/toy/ensembles/solo/report.html\n")
-    lines = run("compare", "solo", "toy_3d", "--jobs", "1", "--device", "cpu").splitlines()
+    cases, page, table = (workspace / name for name in ("cases.csv", "page.html", "moved.csv"))
+    cases.write_text("case,site\ncase2,a\ncase7,b\n")
+    run("report", "solo", "--cases", str(cases), "--out", str(page), "--jobs", "1", "--device", "cpu")
+    groups = pd.read_csv(workspace / "page/scores_groups.csv")
+    assert groups.loc[groups["by"] == "site", "group"].tolist() == ["a", "b", "not given"]
+    words = ("compare", "solo", "toy_3d", "--csv", str(table), "--jobs", "1", "--device", "cpu")
+    lines = run(*words).splitlines()
     assert lines[0] == "solo (cross-fitted) minus toy_3d (level 128): Dice, mean over cases, by scan"
     assert len(lines) == 11 and lines[2].split() == ["case", "scan", "one", "other", "difference"]
+    assert pd.read_csv(table).columns.tolist() == lines[2].split() and len(pd.read_csv(table)) == 8
     out = workspace / "out.csv"
     assert run("submit", "solo", "--out", str(out), "--jobs", "1", "--device", "cpu").endswith(f"{out}\n")
     assert out.read_text().startswith("id,class,predicted\ncase2_day0_slice_0001,left,")

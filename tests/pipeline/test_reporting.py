@@ -1,5 +1,9 @@
 """`report` on two members whose few errors are known: every number of the page can be worked out by hand."""
 
+import os
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +35,28 @@ PAIR = {
     "members": ["external/good", "external/mate"],
     "tune": {"levels": [60, 100, 200], "peaks": [], "averages": ["probabilities"], "weight_steps": 1, "rungs": 1},
 }
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from casefold.config.paths import Paths
+from casefold.pipeline import report_pass, reporting
+from casefold.pipeline.project import open_project
+
+def die(*given):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+examine, seen = report_pass.examine, []
+def look(task):
+    seen.append(task.scan)
+    die() if len(seen) == 4 else examine(task)
+
+if sys.argv[2] == "scans":
+    report_pass.examine = look
+else:
+    reporting.page = die
+paths = Paths(*(Path(sys.argv[1]) / one for one in ("data", "store", "runs", "configs", "folds")))
+reporting.report_step(open_project(paths, "killed", jobs=1, device="cpu"))
+"""
 STRAY = 0.5 * 9 / 333  # of a scan's Dice: 9 voxels too many of `right`, whose two discs have 81 each; `left` is right
 MISSED = 1 / 11 / 2  # of case20's: one of the six slices of `left`, 2 * 5 / (6 + 5); `right` is right
 WHOLE = 1 - (STRAY + MISSED) / 6
@@ -242,6 +268,24 @@ def test_members_are_compared_case_by_case(made: tuple[Path, Content], root: Pat
     assert found.moved["scan"][0] == "case11_day2" and found.within_noise
     told, found = compare_step(opened(root).paths, "pair", "mate", 1, "cpu")
     assert told.startswith("pair (cross-fitted) minus mate (level 128)") and found.equal == 6
+
+
+def test_a_report_that_was_killed_goes_on(
+    made: tuple[Path, Content], root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_yaml(root / "configs/ensembles/killed.yaml", {**PAIR, "name": "killed"})
+    out = root / "runs/toy/ensembles/killed"
+    for when, done in (("scans", 3), ("page", 8)):
+        ended = subprocess.run([sys.executable, "-c", KILLED, str(root), when], env=os.environ, check=False)
+        assert ended.returncode == -signal.SIGKILL
+        assert len(list((out / "report_scans").glob("*/*.npz"))) == done
+        assert not (out / "report.html").exists()
+    seen: list[str] = []
+    monkeypatch.setattr(report_pass, "examine", lambda task: seen.append(task.scan))
+    path, content = report_step(opened(root, "killed"))
+    assert seen == [] and path.read_text(encoding="utf-8").endswith("</html>\n")
+    assert content.headline.cross_fitted == made[1].headline.cross_fitted
+    (root / "configs/ensembles/killed.yaml").unlink()
 
 
 def test_folds_that_are_not_trained_are_left_out_where_others_are(root: Path) -> None:

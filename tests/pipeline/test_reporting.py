@@ -17,9 +17,11 @@ from casefold.config.experiments import as_plain
 from casefold.config.paths import Paths
 from casefold.core import DataError
 from casefold.files import write_json
+from casefold.leaderboard import Entry, book_frame
 from casefold.pipeline import report_pass
 from casefold.pipeline.project import Project, open_project
 from casefold.pipeline.report_compared import compare_step
+from casefold.pipeline.report_findings import board
 from casefold.pipeline.report_pass import done_folds, look
 from casefold.pipeline.report_record import examine, read_record_of
 from casefold.pipeline.reporting import read_cases, report_step
@@ -194,7 +196,9 @@ def test_the_page_and_its_tables_are_written(made: tuple[Path, Content], root: P
     assert path == root / "runs/toy/ensembles/pair/report.html"
     text = path.read_text(encoding="utf-8")
     assert text.startswith("<!doctype html>") and "case20_day5" in text
-    assert len(content.warnings) == 1 and content.warnings[0].startswith("The recipe is equal weights at one level")
+    assert len(content.warnings) == 1 and content.warnings[0].startswith(
+        "The recipe is simpler than what was searched: "
+    )
     assert pd.read_csv(path.with_suffix("") / "scores_by_scan.csv")["scan"][0] == "case20_day5"
     assert pd.read_csv(path.with_suffix("") / "losses_ledger.csv")["repair"].tolist()[2] == "extent along z"
     assert pd.read_csv(path.with_suffix("") / "members_agreement.csv", index_col=0).shape == (3, 3)
@@ -217,6 +221,22 @@ def test_only_a_lost_record_is_made_again(
     with pytest.raises(DataError, match=r"case10_day3\.npz can't be read .*; remove it, and `report` makes it again"):
         read_record_of(kept[0])
     kept[0].unlink()
+
+
+def test_what_was_handed_in_stands_beside_its_cross_fitted_score(made: tuple[Path, Content]) -> None:
+    given = [
+        ("a.csv", "dice_case", 0.7, "0.69", ""),
+        ("b.csv", "dice_case", 0.8, "", "0.75"),
+        ("c.csv", "", 0.8, "", ""),
+    ]
+    given += [("d.csv", "uw_score", 0.9, "0.88", "")]
+    entries = [
+        Entry("2026-11-30", file, file, public, private, str(cv), objective, "pair", "r", "", "")
+        for file, objective, cv, public, private in given
+    ]
+    found = board(book_frame(entries), "dice_case")
+    assert found[["submission", "cv", "lb"]].to_numpy().tolist() == [["a.csv", 0.7, 0.69], ["b.csv", 0.8, 0.75]]
+    assert made[1].picks.board.empty
 
 
 def test_some_folds_alone_are_told_at_the_top(made: tuple[Path, Content], root: Path, tmp_path: Path) -> None:

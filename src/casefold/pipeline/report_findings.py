@@ -11,6 +11,7 @@ from casefold.analysis.curves import calibration, gate_curve, set_confusion, swe
 from casefold.analysis.ledger import ledger_frame, pooled_ledger
 from casefold.analysis.picks import Candidate, last_two
 from casefold.analysis.suspects import suspect_scans, suspect_slices
+from casefold.config.ensembles import Objective
 from casefold.pipeline.report_record import EDGES, SIDES
 from casefold.pipeline.report_scores import METRICS, Gathered
 from casefold.recipe import Rung
@@ -82,8 +83,9 @@ def alike(held: Gathered) -> pd.DataFrame:
     return agreement(shared[:, kept][:, :, kept], [held.title(held.ways[place]) for place in kept])
 
 
-def picks(held: Gathered, notes: Sequence[str]) -> Picks:
-    """The last two of this ensemble, others of the data set, members alone and the ensemble without one."""
+def picks(held: Gathered, notes: Sequence[str], book: pd.DataFrame) -> Picks:
+    """The last two of this ensemble, others of the data set, members alone and the ensemble without one; beside them
+    what was handed in. book: of `leaderboard.book_frame`."""
     dice = alike(held)
     names = {held.title(way): f"{way.name} alone" for way in held.there if way.kind == "member"}
     dice = dice.rename(index=names, columns=names)
@@ -98,10 +100,19 @@ def picks(held: Gathered, notes: Sequence[str]) -> Picks:
         behind = objective_difference(held.objective, best.rows, one.rows)
         pick = {chosen.first: "first", chosen.second: "second"}.get(one.name, "")
         rows.append((one.name, one.score(held.objective), *behind, near[one.name], pick))
-    heads = ["candidate", "score", "behind", "behind_low", "behind_high", "dice_with_first", "pick"]
+    heads = ["candidate", "score", "behind", "behind_low", "behind_high", "agreement", "pick"]
     frame = pd.DataFrame(rows, columns=heads).sort_values("score", ascending=False, kind="stable", ignore_index=True)
     second = chosen.second or "none, there is no other"
-    return Picks(frame, (f"First: {chosen.first}. Second: {second}.", chosen.reason, *notes))
+    why = f"First: {chosen.first}. Second: {second}.", chosen.reason
+    return Picks(frame, (*why, *notes), board(book, held.objective))
+
+
+def board(book: pd.DataFrame, objective: Objective) -> pd.DataFrame:
+    """Of the submissions in the book with a cross-fitted score by this objective and one of the leaderboard: both, the
+    public score where there is one."""
+    scores = book.assign(cv=book["cross_fitted"], lb=book["public"].fillna(book["private"]), submission=book["file"])
+    known = scores["cv"].notna() & scores["lb"].notna() & (scores["objective"] == objective)
+    return scores.loc[known, ["submission", "ensemble", "cv", "lb", "private"]].dropna(axis="columns", how="all")
 
 
 def member_agreement(held: Gathered) -> pd.DataFrame:

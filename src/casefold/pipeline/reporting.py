@@ -10,7 +10,9 @@ import pandas as pd
 from casefold import __version__
 from casefold.core import ConfigError, DataError
 from casefold.files import write_text
+from casefold.leaderboard import book_frame, read_book
 from casefold.models.weights import read_info
+from casefold.pipeline.booking import BOOK
 from casefold.pipeline.project import Project
 from casefold.pipeline.report_findings import curves, losses, picks, suspects
 from casefold.pipeline.report_members import members
@@ -96,7 +98,7 @@ def _content(looked: Looked, given: pd.DataFrame) -> Content:
         curves=curves(held, looked.recipe.rungs[0]),
         members=members(project, held, looked.recipe, looked.store, looked.table, looked.folds),
         suspects=doubted,
-        picks=picks(held, looked.notes),
+        picks=picks(held, looked.notes, book_frame(read_book(project.paths.runs / project.ensemble.dataset / BOOK))),
         viewer=viewer(looked, found.by_scan, doubted.scans),
     )
 
@@ -125,7 +127,7 @@ def _warnings(looked: Looked) -> list[str]:
         found.append(f"{', '.join(chosen)} took the best epoch by the fold itself: its scores are a little too good.")
     note = looked.recipe.rungs[0].note
     if note.startswith("fallback"):
-        found.append(f"The recipe is equal weights at one level: {note}.")
+        found.append(f"The recipe is simpler than what was searched: {note.removeprefix('fallback, ')}.")
     return found
 
 

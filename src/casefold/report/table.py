@@ -29,6 +29,8 @@ HEADS = {
     "part": "gain, in this order",
     "alone": "gain, alone",
     "false_alarms": "false alarms",
+    "first": "first z",
+    "last": "last z",
 }
 SIGNED = ("adds", "part", "alone", "gap", "behind", "change", "difference")  # a difference shows its sign
 WHOLE = (  # never a fraction

@@ -69,11 +69,11 @@ def _edges(content: Content) -> Markup:
         "Dice of a slice by contrast: the object's mean intensity against a ring around it, in the scan's standard "
         "deviations",
     )
+    clipped = f"; {FARTHEST} stands for all farther" if (frame["distance"] > FARTHEST).any() else ""
     plots = [
         plot(
             "edges",
-            "Mean Dice of the truth's slices by distance from its first or last one (0: that slice itself); "
-            f"{FARTHEST} stands for all farther",
+            f"Mean Dice of the truth's slices by distance from its first or last one (0: that slice itself){clipped}",
             partial(_by_distance, content=content, frame=by_distance(frame, FARTHEST)),
         ),
         plot("sizes", sizes, partial(_by_bins, content=content, frame=frame, column="truth_voxels")),

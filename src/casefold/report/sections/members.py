@@ -59,7 +59,7 @@ def _training(frame: pd.DataFrame) -> Markup:
     for place, (member, own) in enumerate([] if frame.empty else frame.groupby("member", sort=False)):
         for column, words in (("loss", "training loss"), ("score", "validation score")):
             rows = own[own[column].notna()]
-            if len(rows):
+            if rows["epoch"].nunique() > 1:  # one epoch is no curve; its score stands in the table above
                 plots.append(
                     _curve(rows, column, words, f"train{place}{column}", f"{member}: {words} by epoch and fold")
                 )

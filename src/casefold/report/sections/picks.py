@@ -14,12 +14,15 @@ def picks(content: Content) -> Markup:
     held = content.picks
     if held.candidates.empty and held.board.empty:
         return Markup("")
+    why = Markup("").join(Markup("<li>{}</li>").format(one) for one in held.why)
     return Markup("").join(
         [
-            Markup("<ol>{}</ol>").format(Markup("").join(Markup("<li>{}</li>").format(one) for one in held.why))
+            Markup('<ol class="advice">{}</ol>').format(
+                Markup("").join(Markup("<li>{}</li>").format(one) for one in held.why)
+            )
             if held.why
             else Markup(""),
-            table(held.candidates, "Candidates, by cross-fitted score"),
+            table(held.candidates, "Candidates, by cross-fitted score; agreement is Dice with the first one's masks"),
             row([_board(held.board), table(held.board, "Submissions")]),
         ]
     )

@@ -17,11 +17,7 @@ def picks(content: Content) -> Markup:
     why = Markup("").join(Markup("<li>{}</li>").format(one) for one in held.why)
     return Markup("").join(
         [
-            Markup('<ol class="advice">{}</ol>').format(
-                Markup("").join(Markup("<li>{}</li>").format(one) for one in held.why)
-            )
-            if held.why
-            else Markup(""),
+            Markup('<ol class="advice">{}</ol>').format(why) if held.why else Markup(""),
             table(held.candidates, "Candidates, by cross-fitted score; agreement is Dice with the first one's masks"),
             row([_board(held.board), table(held.board, "Submissions")]),
         ]

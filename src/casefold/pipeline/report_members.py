@@ -24,6 +24,7 @@ from casefold.train.run import mean_score, scan_score
 
 logger = logging.getLogger(__name__)
 GAP_S = 60.0  # for predicting training scans, by what the runs took a scan
+UNKNOWN_S = 2.0  # a scan, of a run that does not say
 GAP_SCANS = 3  # training scans of a run, at most
 
 
@@ -51,16 +52,15 @@ def gaps(project: Project, store: Store, table: FoldTable, folds: Sequence[int])
     """The score of each run on a few of the scans that it learnt from, beside that on those it held back.
 
     Both at level 128 by the run's own measure, Dice of scans or F1 of slices. Predicts GAP_SCANS of each run's scans,
-    or as many as GAP_S allows by what its runs took; of none, an empty frame.
+    or as many as GAP_S allows by what its runs took, on the first fold alone if need be; of none, an empty frame.
     """
-    manifests = {
-        (name, fold): _manifest(project.run(name, str(fold))) for name in project.trained for fold in folds
-    }  # fmt: skip
+    manifests = {(name, fold): _manifest(project.run(name, str(fold))) for name in project.trained for fold in folds}
     if not manifests:
         return pd.DataFrame()
-    taken = [own.get("s_a_scan") for own in manifests.values()]
-    seconds = sum(np.inf if one is None else max(float(one), 1e-3) for one in taken)
-    count = int(min(GAP_SCANS, GAP_S / seconds))
+    seconds = {key: max(float(own.get("s_a_scan") or UNKNOWN_S), 1e-3) for key, own in manifests.items()}
+    if sum(seconds.values()) > GAP_S:
+        manifests = {key: own for key, own in manifests.items() if key[1] == folds[0]}
+    count = int(min(GAP_SCANS, GAP_S / sum(seconds[key] for key in manifests)))
     if not count:
         logger.info("report: no training scans are predicted, that would take longer than %g s", GAP_S)
         return pd.DataFrame()

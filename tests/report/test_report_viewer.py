@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -100,6 +101,16 @@ def test_masks_on_another_grid_are_refused() -> None:
         DataError, match=r"masks of m on c_1 should be \(class, z, y, x\) = \(2, 12, 6, 8\), not \(1, 2"
     ):
         pack(scan(), [("m", np.zeros((1, 2, 6, 8), bool))], group="g")
+
+
+def test_the_modality_in_which_the_labels_stand_out_is_shown() -> None:
+    plain = scan()
+    marked = np.where(plain.class_masks()[0], 900, 100).astype(np.uint16)
+    both = replace(plain, image=np.stack([plain.image[0], marked]))
+    held = json.loads(pack(both, [], group="g").text)
+    picture = cv2.imdecode(np.frombuffer(base64.b64decode(held["slices"][2]["image"]), np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert held["slices"][2]["z"] == 4 and picture is not None
+    assert picture[1:3, 2:5].min() > 200 and picture[4:].max() < 60
 
 
 def test_colour_wants_three_modalities() -> None:

@@ -67,15 +67,14 @@ def pack(
     group: str,
     score: float = math.nan,
     marks: Sequence[Mark] = (),
-    modality: int = 0,
     colour: bool = False,
     budget: int = VIEWER_BYTES // 16,
 ) -> Packed:
     """The scan with its truth and each source's masks (class, z, y, x), of no more than `budget` bytes if that can be.
 
     found: the ensemble's masks and each member's, by name, in the order in which the viewer offers them; taken one at a
-    time. colour: the first three modalities are one RGB image. Too much for the budget, it is shown less closely, in
-    the end with fewer slices.
+    time. colour: the first three modalities are one RGB image; otherwise the one is shown in which what is labelled
+    stands out most. Too much for the budget, a scan is shown less closely, in the end with fewer slices.
     """
     bits, dice = _sources(scan, found)
     slices = _slices(list(bits.values()), scan.grid.shape[0])
@@ -89,7 +88,7 @@ def pack(
         "dice": dice,
         "marks": [mark._asdict() for mark in marks],
     }
-    draw = _Draw(scan, bits, modality, colour)
+    draw = _Draw(scan, bits, colour)
     for detail in _details(len(slices)):
         shown = slices[detail.every // 2 :: detail.every]
         tried = shown[:: max(1, len(shown) // TRIED)]
@@ -159,8 +158,9 @@ def _details(slices: int) -> Iterator[Detail]:
 class _Draw:
     """Makes slices of one scan as a page holds them: a picture, and each source's masks."""
 
-    def __init__(self, scan: Scan, bits: Mapping[str, Bits], modality: int, colour: bool) -> None:
-        self._image = scan.image[2::-1] if colour else scan.image[modality : modality + 1]  # in OpenCV's order
+    def __init__(self, scan: Scan, bits: Mapping[str, Bits], colour: bool) -> None:
+        shown = slice(2, None, -1) if colour else slice(one := _clearest(scan), one + 1)
+        self._image = scan.image[shown]  # in OpenCV's order
         if colour and len(self._image) != 3:
             raise DataError(f"scan {scan.name} has {len(scan.image)} modalities; an RGB image wants three")
         some = self._image.reshape(-1)[:: max(1, self._image.size // SAMPLE)]
@@ -183,6 +183,19 @@ class _Draw:
         _, code = cv2.imencode(".webp", drawn, [cv2.IMWRITE_WEBP_QUALITY, detail.quality])
         masks = [[_shrunk(one, size) for one in unpack_masks(own[z], self._classes)] for own in self._bits.values()]
         return base64.b64encode(code.tobytes()).decode(), [[runs(one) for one in of_source] for of_source in masks]
+
+
+def _clearest(scan: Scan) -> int:
+    """The modality whose mean where something is labelled lies farthest from that of the rest of those slices, in its
+    standard deviations there; the first where nothing is, or only one is there."""
+    busy = [] if scan.masks is None else np.flatnonzero(scan.masks.any(axis=(1, 2))).tolist()
+    if len(scan.image) < 2 or scan.masks is None or not busy:
+        return 0
+    z = busy[len(busy) // 2]
+    inside = scan.masks[z] > 0
+    planes = scan.image[:, z].astype(np.float64)
+    apart = [abs(p[inside].mean() - p[~inside].mean()) / (p.std() or 1) if not inside.all() else 0 for p in planes]
+    return int(np.argmax(apart))
 
 
 def _text(head: Mapping[str, Any], draw: _Draw, shown: Sequence[int], detail: Detail) -> str:

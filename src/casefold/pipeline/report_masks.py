@@ -86,6 +86,7 @@ class Maker:
         self.truth: Mask = np.ascontiguousarray(truth[:, *self.box])
         self.ignore = None if scan.ignore is None else np.ascontiguousarray(scan.ignore[self.box])
         self.place = [_moved(own.index, scan.grid.shape, self.box) for own in self.voxels]
+        self._maps = np.zeros(self.truth.shape, np.uint8)
         self._named = scan.case, scan.name
         self._classes, self._spacing = scan.classes, scan.grid.spacing_mm
         cut = {name: _cut(given, self.box, name in counted) for name, given in predictions.items()}
@@ -106,7 +107,7 @@ class Maker:
 
     def masks(self, rung: Rung) -> Mask:
         """What `ensemble.to_masks` makes, cut to the box; voxels to be ignored are not taken out."""
-        maps = np.zeros(self.truth.shape, np.uint8)
+        maps = self._maps  # every rung fills the same voxels
         for c, place in enumerate(self.place):
             maps[c].reshape(-1)[place] = self.q(c, rung)
         mix = Prediction(*self._named, self._classes, self.truth[0].shape, MIX, "", maps)

@@ -99,7 +99,7 @@ def measure(scans: Sequence[Planned], work: Path, images: bool) -> dict[str, Any
     process = subprocess.Popen(words, env={**os.environ, **roots, "OMP_NUM_THREADS": "1"})
     while process.poll() is None:
         peak = max(peak, sum(size for pid, (size, _) in tree().items() if pid != os.getpid()))
-        time.sleep(0.1)
+        time.sleep(0.25)
     if process.returncode:
         raise SystemExit(f"report ended with {process.returncode}")
     after = os.times()

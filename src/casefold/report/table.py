@@ -49,7 +49,7 @@ WHOLE = (  # never a fraction
     "level",
 )
 MISSING, MINUS = "–", "−"
-LONG = 40  # letters of a text that may wrap
+LONG = 30  # letters of a text that may wrap
 FIRST = 12  # rows that are shown before a table is unfolded
 
 

@@ -192,6 +192,7 @@ def submit(
         str | None, typer.Option(help="9h, 90m: folds, then members are shed to end in time; said what was")
     ] = None,
     fast: Annotated[bool, typer.Option(help="larger batches; maps may differ by 1 of 255")] = False,
+    engine: Annotated[str, typer.Option(help="torch; or, on a CPU, openvino or onnx, tried first")] = "torch",
     jobs: Jobs = None, device: Device = "auto",
 ) -> None:  # fmt: skip
     """Predict unlabelled scans. Example: casefold submit lgg --data new_scans --out submission.csv --deadline 9h"""
@@ -200,7 +201,7 @@ def submit(
         from casefold.pipeline.submitting import submit_step
 
         deadline_s = None if deadline is None else parse_time(deadline, "--deadline")
-        typer.echo(str(submit_step(opened(name, jobs, device), folder, out, sample, deadline_s, fast)))
+        typer.echo(str(submit_step(opened(name, jobs, device), folder, out, sample, deadline_s, fast, engine)))
 
 
 @app.command()

@@ -188,13 +188,22 @@ def _mean_of_probabilities(q: Sequence[Bytes], weights: Sequence[int]) -> NDArra
 
 
 def _mean_of_logits(q: Sequence[Bytes], weights: Sequence[int]) -> Bytes:
+    said = q[0] > 0
+    for part in q[1:]:
+        said |= part > 0
+    if said.all():
+        return _mean_of_all_logits(q, weights)
     mean = np.zeros(q[0].shape, np.uint8)
-    at = np.flatnonzero(np.bitwise_or.reduce(q))  # most voxels are 0 for every member, and stay so
-    total = np.zeros(at.shape)
-    for part, weight in zip(q, weights, strict=True):
-        total += (weight * LOGITS)[part[at]]
-    mean[at] = np.rint(256 * expit(total / sum(weights)) - 0.5)
+    mean[said] = _mean_of_all_logits([part[said] for part in q], weights)  # most voxels of a scan are 0 for all
     return mean
+
+
+def _mean_of_all_logits(q: Sequence[Bytes], weights: Sequence[int]) -> Bytes:
+    total, logit = np.zeros(q[0].shape), np.empty(q[0].shape)
+    for part, weight in zip(q, weights, strict=True):
+        total += np.take(weight * LOGITS, part, out=logit, mode="clip")
+    total /= sum(weights)
+    return np.rint(256 * expit(total, out=total) - 0.5).astype(np.uint8)
 
 
 def _mean_presence(predictions: Sequence[Prediction]) -> NDArray[np.int64]:

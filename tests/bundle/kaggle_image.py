@@ -29,22 +29,21 @@ if __name__ == "__main__":
 """
 
 
-def make_environment(folder: Path) -> Path:
+def make_environment(folder: Path, image: Path | None) -> Path:
     """A fresh environment that sees the image's packages and no other; gives its Python.
 
     They are links in a folder of their own, outside what pip manages, so that pip can neither remove nor replace them.
+    image: the Python of an environment that holds them and nothing else; None: the packages of this Python.
     """
-    subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
+    subprocess.run([image or sys.executable, "-m", "venv", folder / "venv"], check=True)
     python = folder / "venv" / "bin" / "python"
     links = folder / "image"
     links.mkdir()
-    for found in _closure(IMAGE):
-        for top in {file.parts[0] for file in found.files or () if file.parts[0] != ".."}:
-            link = links / top
-            if not link.exists() and top != "__pycache__":
-                link.symlink_to(Path(str(found.locate_file(top))))
-    (site,) = (folder / "venv" / "lib").glob("python*/site-packages")
-    (site / "image.pth").write_text(f"{links}\n")
+    for path in _installed() if image is None else _site(image).iterdir():
+        link = links / path.name
+        if not link.exists() and path.name != "__pycache__" and not path.name.startswith("pip"):
+            link.symlink_to(path)
+    (_site(python) / "image.pth").write_text(f"{links}\n")
     return python
 
 
@@ -56,6 +55,21 @@ def run_alone(python: Path, notebook: Path, folder: Path, **environment: str) ->
         ["unshare", "-rn", python, "execute.py", notebook],
         cwd=folder, env=variables | environment, capture_output=True, text=True,
     )  # fmt: skip
+
+
+def _site(python: Path) -> Path:
+    """Where an environment's packages lie, by its Python."""
+    (site,) = (python.parent.parent / "lib").glob("python*/site-packages")
+    return site
+
+
+def _installed() -> list[Path]:
+    """The image's packages and what they depend on, file by file or folder by folder, as they are installed here."""
+    return [
+        Path(str(found.locate_file(top)))
+        for found in _closure(IMAGE)
+        for top in sorted({file.parts[0] for file in found.files or () if file.parts[0] != ".."})
+    ]
 
 
 def _closure(names: list[str]) -> list[Distribution]:

@@ -1,4 +1,7 @@
-"""The notebook, executed whole from the bundle alone: no network, and only what Kaggle's image has."""
+"""The notebook, executed whole from the bundle alone: no network, and only what Kaggle's image has.
+
+Under another Python by CASEFOLD_KAGGLE_PYTHON, the one of an environment in which the image's packages are installed.
+"""
 
 import json
 import os
@@ -62,11 +65,13 @@ class Kaggle:
 def kaggle(tmp_path_factory: pytest.TempPathFactory) -> Kaggle:
     root = tmp_path_factory.mktemp("kaggle")
     project = tuned_project(root / "project")
-    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    image = Path(os.environ["CASEFOLD_KAGGLE_PYTHON"]) if "CASEFOLD_KAGGLE_PYTHON" in os.environ else None
+    asked = subprocess.run([image or sys.executable, "-VV"], check=True, capture_output=True, text=True)
+    python = ".".join(asked.stdout.split()[1].split(".")[:2])
     made, _ = bundle_step(project, root / "dist", Options(python=python, half=False))
     uploaded = root / "uploaded"
     shutil.copytree(made, uploaded, ignore=shutil.ignore_patterns(*UPLOADER))  # Kaggle keeps these to itself
-    return Kaggle(make_environment(root), uploaded, project)
+    return Kaggle(make_environment(root, image), uploaded, project)
 
 
 def write_hidden(data: Path) -> list[str]:

@@ -1,21 +1,27 @@
-"""bundle: what it leaves, that it predicts what the pipeline predicts, and when weights are halved."""
+"""bundle and submit: what they leave, that both predict the same, and when another way to compute is taken."""
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from casefold.config.external import External
 from casefold.core import ConfigError, DataError
 from casefold.infer import infer, load_ensemble_models
+from casefold.models import engines
 from casefold.models.weights import load_weights
-from casefold.pipeline import bundling
+from casefold.pipeline import bundling, shifting
 from casefold.pipeline.bundling import Options, bundle_step
 from casefold.pipeline.project import Project
 from casefold.pipeline.shifting import Shift, shift
+from casefold.pipeline.submitting import submit_step
 from casefold.pipeline.tuning import recipe_path
 from casefold.predict import Member, load_member
 from casefold.recipe import load_recipe
@@ -125,7 +131,7 @@ def test_weights_are_halved_where_that_is_harmless_and_it_is_measured_once(
         calls.append(words)
         return Shift(8, "dice_case", 0.7, 0.0001, 0, 124, 1)
 
-    monkeypatch.setattr(bundling, "shift", harmless)
+    monkeypatch.setattr(shifting, "shift", harmless)
     whole, _ = bundle_step(project, tmp_path / "whole", PLAIN)
     for name in ("one", "two"):
         folder, lines = bundle_step(project, tmp_path / name, replace(PLAIN, half=True))
@@ -160,3 +166,33 @@ def test_a_member_made_by_other_code_is_refused(
     with pytest.raises(ConfigError, match=r"\['toy_3d'\] were made by other code, which no bundle can run"):
         bundle_step(mate, tmp_path, PLAIN)
     assert not (tmp_path / "mix").exists()
+
+
+def engine(gain: float) -> Callable[[nn.Module, Tensor, str], engines.Call]:
+    """An engine that runs the network as it is, and multiplies its logits."""
+
+    def convert(net: nn.Module, example: Tensor, precision: str) -> engines.Call:
+        def call(image: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+            return [gain * output.numpy() for output in net(torch.from_numpy(image))]
+
+        return call
+
+    return convert
+
+
+def test_an_engine_that_says_the_same_submits_the_same(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(engines.ENGINES, "same", engine(1.0))
+    scans = project.raw / "train"
+    plain = submit_step(project, scans, tmp_path / "torch.csv", None).read_text()
+    assert submit_step(project, scans, tmp_path / "same.csv", None, engine="same").read_text() == plain
+
+
+def test_an_engine_that_changes_what_counts_is_refused_before_anything_is_written(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(engines.ENGINES, "wrong", engine(-1.0))
+    with pytest.raises(ConfigError, match=r"the engine wrong changes what counts: on 8 held-out scans dice_case"):
+        submit_step(project, project.raw / "train", tmp_path / "wrong.csv", None, engine="wrong")
+    assert not (tmp_path / "wrong.csv").exists()

@@ -87,7 +87,7 @@ def test_only_voxels_that_could_matter_are_kept(tmp_path: Path) -> None:
     assert voxels.index.tolist() == [1, 5] and voxels.q.tolist() == [[60, 3]]
     assert voxels.truth.tolist() == [False, True] and voxels.counted.tolist() == [True, True]
     assert voxels.row.tolist() == [0, 0] and voxels.signal.tolist() == [0]
-    assert voxels.mask(np.array([True, False])).tolist() == [[[False, True, False], [False, False, False]]]
+    assert voxels.boxed(np.array([True, False])).tolist() == [[[True, False], [False, False]]]
 
 
 def test_a_scan_in_which_nothing_is_found_and_nothing_is_true_counts_nothing(tmp_path: Path) -> None:

@@ -1,9 +1,8 @@
 """bundle: everything that a code competition needs, in one folder that is ready to be uploaded."""
 
-import logging
 import shutil
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -13,20 +12,18 @@ from casefold.bundle.weights import copy_run, halve_member
 from casefold.bundle.wheels import gather_wheels
 from casefold.config.load import save
 from casefold.core import ConfigError, DataError
-from casefold.files import hash_value, read_record, write_json, write_text, writing
+from casefold.files import write_text, writing
 from casefold.infer import infer, load_ensemble_models
 from casefold.models.precision import pick_device
-from casefold.pipeline.evaluation import evaluation_inputs
 from casefold.pipeline.project import Project
-from casefold.pipeline.shifting import Shift, shift
+from casefold.pipeline.shifting import known_shift
 from casefold.pipeline.submitting import current_recipe, models_of
 from casefold.pipeline.tuning import recipe_path
 from casefold.predict import Member, load_member
 from casefold.readers.table import csv_form, exclusive
-from casefold.recipe import Recipe, as_plain, load_recipe, save_recipe
+from casefold.recipe import Recipe, load_recipe, save_recipe
 from casefold.rerun.opened import SUMS, Bundle, open_bundle
 
-logger = logging.getLogger(__name__)
 CASES = 50  # about as many as the hidden test of such a competition has
 
 
@@ -97,23 +94,10 @@ def _precision(project: Project, recipe: Recipe, options: Options) -> tuple[bool
     """Whether the weights can be of half precision, and in words why."""
     if not options.half:
         return False, ["weights in float32, as asked"]
-    found = _half_shift(project, recipe, options.scans)
+    found = known_shift(project, recipe, "half", partial(_halved, project), options.scans)
     if found.is_harmless:
         return True, [f"weights in float16: {found.words()}"]
     return False, [f"weights in float32, for in float16 {found.words()}"]
-
-
-def _half_shift(project: Project, recipe: Recipe, count: int | None) -> Shift:
-    """What halved weights do to held-out scans; measured once for the same ensemble and data."""
-    store = project.store()
-    inputs = evaluation_inputs(project, project.table(store), store, recipe.folds)
-    path, key = project.out / "half.json", hash_value([inputs, as_plain(recipe), count])
-    if path.is_file() and (record := read_record(path))["inputs"] == key:
-        return Shift(**record["shift"])
-    logger.info("halved weights: predicting held-out scans again")
-    found = shift(project, recipe, partial(_halved, project), count)
-    write_json(path, {"inputs": key, "shift": asdict(found)})
-    return found
 
 
 def _halved(project: Project, name: str, fold: int) -> Member:

@@ -1,19 +1,23 @@
 """What another way to compute does to held-out scans: halved weights, another engine; measured through the recipe."""
 
+import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from casefold.core import DataError, Prediction
 from casefold.ensemble import passed_gate, to_masks
+from casefold.files import hash_value, read_record, write_json
 from casefold.models.precision import pick_device
 from casefold.oof import join, read_prediction
-from casefold.pipeline.evaluation import Tally
+from casefold.pipeline.evaluation import Tally, evaluation_inputs
 from casefold.pipeline.project import Project
 from casefold.predict import Member, predict
-from casefold.recipe import Recipe
+from casefold.recipe import Recipe, as_plain
 
+logger = logging.getLogger(__name__)
+Load = Callable[[str, int], Member]
 LARGEST_MOVE = 0.0005  # of the tuned score, by any rung
 
 
@@ -45,7 +49,20 @@ class Shift:
         )
 
 
-def shift(project: Project, recipe: Recipe, load: Callable[[str, int], Member], count: int | None) -> Shift:
+def known_shift(project: Project, recipe: Recipe, way: str, load: Load, count: int | None) -> Shift:
+    """`shift`, measured once for the same ensemble and data, and kept as `<way>.json`."""
+    store = project.store()
+    inputs = evaluation_inputs(project, project.table(store), store, recipe.folds)
+    path, key = project.out / f"{way}.json", hash_value([inputs, as_plain(recipe), count])
+    if path.is_file() and (record := read_record(path))["inputs"] == key:
+        return Shift(**record["shift"])
+    logger.info("%s: predicting held-out scans again", way)
+    found = shift(project, recipe, load, count)
+    write_json(path, {"inputs": key, "shift": asdict(found)})
+    return found
+
+
+def shift(project: Project, recipe: Recipe, load: Load, count: int | None) -> Shift:
     """Predict held-out scans again, each by the member that did not see it, and compare with the OOF files.
 
     load: the other way's member, by name and fold. count: at most so many scans, evenly spread; None: every one.

@@ -14,16 +14,19 @@ import numpy as np
 import pandas as pd
 
 from casefold.config.base import Dataset
-from casefold.core import CasefoldError, DataError, StaleError
+from casefold.core import CasefoldError, ConfigError, DataError, StaleError
 from casefold.files import AFTERWARDS, hash_file, hash_value
 from casefold.leaderboard import write_record
 from casefold.metrics import dice_by_scan, nan_mean
+from casefold.models.precision import pick_device
 from casefold.oof.external import Outside
 from casefold.pipeline.evaluation import evaluation_inputs
 from casefold.pipeline.outside import digests_of_tests, open_tests
 from casefold.pipeline.project import FULL, Project
+from casefold.pipeline.shifting import known_shift
 from casefold.pipeline.training import pool, train_step
 from casefold.pipeline.tuning import recipe_path, tune_step
+from casefold.predict import Member, load_member
 from casefold.readers import RawScan
 from casefold.readers.table import csv_form, exclusive, find, load, read_masks, submission_form, truth_form
 from casefold.recipe import Recipe, as_plain, load_recipe
@@ -35,6 +38,7 @@ from casefold.rerun.writing import check_records, words_of_shed, write_records
 from casefold.submission import Score, Slice, score
 
 logger = logging.getLogger(__name__)
+ENGINE_SCANS = 12  # held-out ones that an engine is tried on
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -46,13 +50,15 @@ def submit_step(
     sample: Path | None,
     deadline_s: float | None = None,
     fast: bool = False,
+    engine: str = "torch",
 ) -> Path:
     """Predict every scan of `folder` (None: the data set's test part) and write the submission; gives its path.
 
     Without a test part a few training scans are predicted instead, as in a Kaggle notebook's public run, with a
     warning. Where predictions go back as files, as for NIfTI, the result is their folder. out: the CSV, or a folder for
     it. deadline_s: from this call on; folds and then members are shed to keep it, and what it does not suffice for is
-    left empty. fast: larger batches, see `infer`.
+    left empty. fast: larger batches, see `infer`. engine: what networks run in; raises ConfigError where held-out scans
+    come out otherwise in it.
     """
     begun = time.monotonic()
     recipe = current_recipe(project, ladder=deadline_s is not None)
@@ -62,7 +68,9 @@ def submit_step(
         logger.warning("the test part is absent or empty: predicting %d training scans instead", len(raws))
     if not raws:
         raise DataError(f"no scans in {folder}; expected the layout of the `{_kind(project.dataset)}` reader")
-    task = replace(_task(project, recipe, out), fast=fast)
+    if engine != "torch":
+        _try_engine(project, engine)
+    task = _task(project, recipe, out, fast, engine)
     if deadline_s is not None:
         task = replace(task, until=begun + deadline_s - closing_seconds(deadline_s))
     found, _ = predict_scans(task, raws, partial(_spread, project, deadline_s is not None))
@@ -157,14 +165,29 @@ def side_by_side(project: Project, work: Callable[[Sequence[T]], R], items: Sequ
         ) from e
 
 
-def _task(project: Project, recipe: Recipe, out: Path | None) -> Task:
+def _try_engine(project: Project, engine: str) -> None:
+    """Refuse an engine that moves a held-out score or a gate's decision by more than half precision may."""
+
+    def load(name: str, fold: int) -> Member:
+        return load_member([project.run(name, str(fold))], pick_device(project.device), engine)
+
+    found = known_shift(project, load_recipe(recipe_path(project)), engine, load, ENGINE_SCANS)
+    if not found.is_harmless:
+        raise ConfigError(f"the engine {engine} changes what counts: {found.words()}; submit with --engine torch")
+    logger.info("%s: %s", engine, found.words())
+
+
+def _task(project: Project, recipe: Recipe, out: Path | None, fast: bool, engine: str) -> Task:
     runs, outside, hashes = models_of(project, recipe)
     # what a reader adds to OUTSIDE_STORE, as the values of classes, is what results are written by
     form = project.dataset.model_dump(mode="json", exclude=set(Dataset.OUTSIDE_STORE - {"submission"}))
-    parts = project.out / "submit" / hash_value([as_plain(recipe), hashes, form])
+    parts = project.out / "submit" / hash_value([as_plain(recipe), hashes, form, fast, engine])
     one_class = exclusive(project.dataset, project.raw)
     results = (out or project.out / "label_maps") if submission_form(project.dataset) is None else None
-    return Task(project.dataset, project.raw, recipe, runs, outside, parts, project.device, one_class, results)
+    return Task(
+        project.dataset, project.raw, recipe, runs, outside, parts, project.device, one_class, results,
+        fast=fast, engine=engine,
+    )  # fmt: skip
 
 
 def _spread(project: Project, watched: bool, task: Task, raws: Sequence[RawScan]) -> dict[str, str]:

@@ -1,10 +1,11 @@
 """Statistics of one class of one scan at points of the search; each is exact, none depends on what else is searched."""
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from casefold.tune.objective import STATS, Floats
 from casefold.tune.voxels import Bytes, Voxels, distances_path, load_voxels
 
 LEVELS = 256
+K = TypeVar("K", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -108,46 +110,58 @@ def masks_stats(path: Path, wanted: Sequence[tuple[int, Point]], with_distance: 
     return found
 
 
-def _class_stats(path: Path, c: int, points: Iterable[Point], with_distance: bool) -> Floats:
+def _class_stats(path: Path, c: int, points: Sequence[Point], with_distance: bool) -> Floats:
     voxels = load_voxels(path, c)
-    truth = voxels.truth & voxels.counted
-    ignored = None if voxels.counted.all() else voxels.place[~voxels.counted]
+    truth = voxels.boxed(voxels.truth & voxels.counted)
+    ignored = None if voxels.counted.all() else voxels.boxed(~voxels.counted)
     labelled = voxels.by_slice(truth)
     distances = Distances(voxels, truth, distances_path(path, c))
-    mixed: dict[Mix, Bytes] = {}
-    rows = []
-    for point in points:
-        if point.mix not in mixed:
-            mixed[point.mix] = combined(voxels, point.mix)
-        mask = build_mask(voxels, mixed[point.mix], point)
-        if ignored is not None:
-            mask.reshape(-1)[ignored] = False
-        found = np.zeros_like(labelled)
-        found[voxels.box[0]] = [np.count_nonzero(plane) for plane in mask]
-        both = voxels.by_slice(mask.reshape(-1)[voxels.place] & truth)
-        by_slice = dice_of(np.stack([both, labelled, found], axis=-1))
-        known = ~np.isnan(by_slice)
-        distance = distances.to(mask) if with_distance else math.nan
-        rows.append([by_slice[known].sum(), known.sum(), both.sum(), labelled.sum(), found.sum(), distance])
+    rows = np.empty((len(points), len(STATS)))
+    for mix, of_mix in _alike(range(len(points)), lambda at: points[at].mix).items():
+        q = voxels.boxed(combined(voxels, mix))
+        for plain, of_plain in _alike(of_mix, lambda at: replace(points[at], post=())).items():
+            found = plain_mask(voxels, q, plain)
+            for at in of_plain:
+                mask = posted(voxels, found, points[at].post)
+                if ignored is not None:
+                    mask = mask & ~ignored
+                predicted, both = voxels.by_slice(mask), voxels.by_slice(mask & truth)
+                by_slice = dice_of(np.stack([both, labelled, predicted], axis=-1))
+                known = ~np.isnan(by_slice)
+                distance = distances.to(mask) if with_distance else math.nan
+                sums = both.sum(), labelled.sum(), predicted.sum()
+                rows[at] = by_slice[known].sum(), known.sum(), *sums, distance
     distances.keep()
-    return np.array(rows)
+    return rows
 
 
-def build_mask(voxels: Voxels, q: Bytes, point: Point) -> NDArray[np.bool_]:
-    """The mask of one class of one scan, bool (z, y, x) of the voxels' box: gate, level and peak, post-processing.
+def _alike(places: Iterable[int], what: Callable[[int], K]) -> dict[K, list[int]]:
+    """The places of which `what` is the same, together."""
+    found: dict[K, list[int]] = {}
+    for at in places:
+        found.setdefault(what(at), []).append(at)
+    return found
 
-    q: the point's mix of the members.
+
+def plain_mask(voxels: Voxels, q: Bytes, point: Point) -> NDArray[np.bool_]:
+    """The mask of one class of one scan before post-processing, bool (z, y, x) of the voxels' box: gate, level, peak.
+
+    q: the point's mix of the members in that box.
     """
+    passed = (voxels.signal >= point.gate)[voxels.box[0]]
     if point.peak:
-        passed = (voxels.signal >= point.gate)[None, voxels.box[0]]
         peak = min(point.level + point.peak, LEVELS - 1)
-        masks = hysteresis(voxels.boxed(q)[None], [point.level], [peak], passed)
-    else:
-        chosen = q >= point.level
-        if point.gate:
-            chosen &= voxels.passed(point.gate)
-        masks = voxels.boxed(chosen)[None]
-    part = Part(masks, ("",), voxels.box, voxels.shape, voxels.spacing_mm)
-    for step in point.post:
+        return np.asarray(hysteresis(q[None], [point.level], [peak], passed[None])[0], np.bool_)
+    mask = np.asarray(q >= point.level, np.bool_)
+    mask[~passed] = False
+    return mask
+
+
+def posted(voxels: Voxels, mask: NDArray[np.bool_], steps: Sequence[StepConfig]) -> NDArray[np.bool_]:
+    """The mask after these steps; it is left as it was."""
+    if not steps:
+        return mask
+    part = Part(mask[None].copy(), ("",), voxels.box, voxels.shape, voxels.spacing_mm)
+    for step in steps:
         STEPS[step.name](part, step)
-    return np.asarray(masks[0], np.bool_)
+    return np.asarray(part.masks[0], np.bool_)

@@ -14,7 +14,7 @@ RECORD = np.dtype([("mask", "<u8"), ("distance", "<f8")])
 
 
 class Distances:
-    """Distances as the UW-Madison score has them, of masks bool (z, y, x) of the voxels' box.
+    """Distances as the UW-Madison score has them, of masks bool (z, y, x) of the voxels' box to the truth in it.
 
     Most points differ from their neighbours in a few scans alone: what was measured is kept in `path`, by a digest of
     the mask.
@@ -48,5 +48,5 @@ class Distances:
             return 1.0 if mask.any() else math.nan
         if self._to_truth is None:
             step = normal_step(self._voxels.shape, UwmgiOptions(), self._voxels.spacing_mm)
-            self._to_truth = TruthDistances(self._voxels.boxed(self._truth), tuple(step))
+            self._to_truth = TruthDistances(self._truth, tuple(step))
         return min(self._to_truth.to(mask), 1.0)

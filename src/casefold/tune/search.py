@@ -24,7 +24,7 @@ from casefold.tune.objective import Floats, columns, gains, value
 Points = tuple[Point, ...]
 Run = Callable[[Callable[[Path], Iterable[Floats]], Sequence[Path]], Iterable[Iterable[Floats]]]
 INGREDIENTS = ("weights", "average", "levels", "gate", "peaks", "post")
-FINALISTS = 3  # mixes that the distance decides between
+FINALISTS = 2  # mixes that the distance decides between
 ROUNDS = 4
 
 
@@ -52,11 +52,16 @@ class Task:
 
 @dataclass
 class Search:
-    """Chooses points, and remembers what it counted. run: maps a function over the scans' files, in order."""
+    """Chooses points, and remembers what it counted.
+
+    run: maps a function over the scans' files, in order. finalists: how many mixes the distance decides between, each
+    with a level of its own; 0: tables alone choose the mix, and the levels stay.
+    """
 
     task: Task
     memory: Remembers
     run: Run = map
+    finalists: int = FINALISTS
     _rows: dict[Points, Floats] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -270,7 +275,11 @@ def _weights(search: Search, points: Points, cases: NDArray[np.bool_], members: 
                 best = max([best, *near], key=worth)
             if best == before:
                 break
-        finalists = sorted(tried.values(), key=lambda found: -found[0])[: FINALISTS if search.with_distance else 1]
+        if not search.finalists:
+            points = mixed(best)
+            continue
+        count = search.finalists if search.with_distance else 1
+        finalists = sorted(tried.values(), key=lambda found: -found[0])[:count]
         search.ahead(beside for _, found in finalists for beside in search.beside(found))
         points = search.best_of([points, *(search.one_level(found, cases) for _, found in finalists)], cases)
     return points

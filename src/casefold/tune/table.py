@@ -88,15 +88,15 @@ def ladder(
     post: Sequence[StepConfig],
 ) -> list[Rung]:  # fmt: skip
     """Complete recipes, each cheaper than the one before: the recipe, then fewer and fewer members, in the order of
-    forward selection turned round, whose weights and levels are tuned anew under the recipe's gate, peaks and
-    post-processing. seconds: of each member a scan, the gate's members too. post: always taken, last."""
+    forward selection turned round, whose weights are chosen anew by tables under all else that the recipe has. seconds:
+    of each member a scan, the gate's members too. post: always taken, last."""
     rungs = [to_rung(search, ways.recipe, seconds, gate, post, ways.note)]
     order = forward(search, seconds, None)
-    again = tuple(name for name in ("weights", "levels") if name in ingredients)
+    again = ("weights",) if "weights" in ingredients else ()
     for count in range(len(order) - 1, 0, -1):
         if len(rungs) == search.task.config.rungs:
             break
-        fitted = fit(search, {"rung": Way(order[:count], again, ways.recipe)})
+        fitted = fit(replace(search, finalists=0), {"rung": Way(order[:count], again, ways.recipe)})
         rung = to_rung(search, fitted["rung"], seconds, gate, post, "")
         if rung.seconds_a_scan < rungs[-1].seconds_a_scan:
             rungs.append(rung)

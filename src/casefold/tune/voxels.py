@@ -8,7 +8,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
@@ -68,25 +67,17 @@ class Voxels:
         moved = moved * (wide.stop - wide.start) - wide.start - self.shape[2] * np.arange(len(z))
         return np.asarray(self.index + moved.astype(np.int32)[line], np.int32)
 
-    def by_slice(self, chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """How many voxels of each slice are chosen."""
-        return np.array([np.count_nonzero(chosen[a:b]) for a, b in pairwise(self.edges.tolist())], np.int64)
-
-    def passed(self, gate: int) -> NDArray[np.bool_]:
-        """Whether each voxel's slice passes the gate."""
-        return np.repeat(self.signal >= gate, np.diff(self.edges))
+    def by_slice(self, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """How many voxels of each slice of the scan a mask of the box holds."""
+        counts = np.zeros(self.shape[0], np.int64)
+        counts[self.box[0]] = [np.count_nonzero(plane) for plane in mask]
+        return counts
 
     def boxed(self, values: NDArray[Scalar]) -> NDArray[Scalar]:
         """A value for each voxel as an array (z, y, x) of the box, 0 elsewhere."""
         within = np.zeros([side.stop - side.start for side in self.box], values.dtype)
         within.reshape(-1)[self.place] = values
         return within
-
-    def mask(self, chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """The chosen voxels as a mask on the whole grid, bool (z, y, x)."""
-        whole = np.zeros(self.shape, np.bool_)
-        whole[self.box] = self.boxed(chosen)
-        return whole
 
 
 def gather(

@@ -3,7 +3,7 @@
 # The environment is the active one where it has torch (Kaggle, conda, a venv), otherwise ./.venv.
 set -euo pipefail
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
-known="demo test init look check prepare folds fold0..fold4 train full runs augment oof tune submit score bundle lb diff vote help"
+known="demo test init look check prepare folds fold0..fold4 train full runs augment oof report tune compare submit score bundle lb diff vote help"
 
 show_help() {
     cat <<'END'
@@ -23,7 +23,9 @@ A verb a step. Each first runs the earlier steps that are missing; the same comm
   runs             every run with its state and score          ./run.sh runs
   augment          what an augmentation does, as PNG           ./run.sh augment lgg heavy
   oof              verify, complete and score out of fold      ./run.sh oof lgg
+  report           a page on it: what is lost, what to do next  ./run.sh report lgg
   tune             search weights, gates and levels            ./run.sh tune lgg
+  compare          two ensembles or members, case by case      ./run.sh compare lgg lgg_uw
   submit           masks for unlabelled scans                  ./run.sh submit lgg
   score            a submission or label maps against a truth  ./run.sh score lgg submission.csv truth.csv
                    or the fold table's test part               ./run.sh score lgg --part test
@@ -168,8 +170,8 @@ verb=${1:-help}
 (($# == 0)) || shift
 case $verb in
 help | -h | --help) show_help && exit ;;
-demo | test | init | look | check | prepare | folds | train | full | runs | augment | oof | tune | submit | score | bundle | \
-    lb | diff | vote) words=("$verb") ;;
+demo | test | init | look | check | prepare | folds | train | full | runs | augment | oof | report | tune | compare | submit | score | \
+    bundle | lb | diff | vote) words=("$verb") ;;
 fold[0-9] | fold[1-9][0-9]) words=(fold "${verb#fold}") ;;
 *)
     echo "run.sh: unknown verb '$verb'; the verbs are: $known" >&2

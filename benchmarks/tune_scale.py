@@ -303,7 +303,7 @@ def cpu_s() -> float:
 
 STAGES = {
     "trained": "prepare's, the runs' and the hashes' checks",
-    "_sources": "join: every OOF file's header",
+    "sources_of": "join: every OOF file's header",
     "_refuse_faults": "sanity checks on 24 scans",
     "_search": "gather: OOF to voxels",
     "compare": "search: all ways, cross-fitted",

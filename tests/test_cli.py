@@ -3,20 +3,22 @@
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 from typer.testing import CliRunner
 
 import toy
-from casefold import cli_submission
+from casefold import cli_report, cli_submission
 from casefold.cli import app
 from casefold.config.experiments import as_plain
 from casefold.config.paths import Paths
 from toy_members import seg3d
 
 VERBS = (
-    "init look check prepare folds fold train full runs augment oof tune submit score demo bundle diff vote lb".split()
-)
+    "init look check prepare folds fold train full runs augment oof tune submit score demo report compare "
+    "bundle diff vote lb"
+).split()
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ def run(*words: str, code: int = 0) -> str:
 
 
 def test_the_verbs_are_those_of_run_sh() -> None:
-    commands = [*app.registered_commands, *cli_submission.app.registered_commands]
+    commands = [*app.registered_commands, *cli_report.app.registered_commands, *cli_submission.app.registered_commands]
     groups = [group.name for group in cli_submission.app.registered_groups]
     assert [*(command.callback.__name__ for command in commands if command.callback), *groups] == VERBS
     shown = run("--help")
@@ -63,6 +65,19 @@ def test_a_line_of_verbs(workspace: Path) -> None:
     assert not (workspace / "runs/toy/members/toy_3d/fold0").exists()
     assert re.search(r"^ *toy_3d +all ", run("oof", "solo", "--jobs", "1", "--device", "cpu"), re.MULTILINE)
     assert "cross-fitted" in run("tune", "solo", "--jobs", "1", "--device", "cpu")
+    words = run("report", "solo", "--jobs", "1", "--device", "cpu")
+    assert "score: Dice, mean over cases, cross-fitted\n" in words
+    assert words.endswith(f"{workspace}/runs/toy/ensembles/solo/report.html\n")
+    cases, page, table = (workspace / name for name in ("cases.csv", "page.html", "moved.csv"))
+    cases.write_text("case,site\ncase2,a\ncase7,b\n")
+    run("report", "solo", "--cases", str(cases), "--out", str(page), "--jobs", "1", "--device", "cpu")
+    groups = pd.read_csv(workspace / "page/scores_groups.csv")
+    assert groups.loc[groups["by"] == "site", "group"].tolist() == ["a", "b", "not given"]
+    words = ("compare", "solo", "toy_3d", "--csv", str(table), "--jobs", "1", "--device", "cpu")
+    lines = run(*words).splitlines()
+    assert lines[0] == "solo (cross-fitted) minus toy_3d (level 128): Dice, mean over cases, by scan"
+    assert len(lines) == 11 and lines[2].split() == ["case", "scan", "one", "other", "difference"]
+    assert pd.read_csv(table).columns.tolist() == lines[2].split() and len(pd.read_csv(table)) == 8
     out = workspace / "out.csv"
     assert run("submit", "solo", "--out", str(out), "--jobs", "1", "--device", "cpu").endswith(f"{out}\n")
     assert out.read_text().startswith("id,class,predicted\ncase2_day0_slice_0001,left,")

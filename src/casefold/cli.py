@@ -6,7 +6,7 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from casefold import cli_submission
+from casefold import cli_report, cli_submission
 from casefold.cli_open import Name, explained, opened, show
 from casefold.cli_training import Device, Jobs, Training, with_training_options
 from casefold.config.paths import Paths
@@ -248,6 +248,7 @@ def demo(
         typer.echo(f"\n{out / 'submission.csv'} is valid; look at {out / 'predictions.png'}")
 
 
+app.add_typer(cli_report.app)
 app.add_typer(cli_submission.app)
 
 

@@ -1,16 +1,20 @@
-"""Weights on disk: safetensors with what they were made from in the header, loaded strictly."""
+"""Weights on disk: safetensors with what they were made from in the header, loaded strictly.
+
+torch is imported where tensors are, for it takes a process 260 MB, and many only read headers.
+"""
 
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
-from torch import Tensor, nn
 
 from casefold.core import DataError
 from casefold.files import hash_file, write_bytes
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -30,8 +34,10 @@ class WeightsInfo:
     selected_on_fold: bool = False
 
 
-def save_weights(state: dict[str, Tensor], info: WeightsInfo, path: Path) -> None:
+def save_weights(state: "dict[str, Tensor]", info: WeightsInfo, path: Path) -> None:
     """Write tensors and info as one safetensors file, atomically."""
+    from safetensors.torch import save
+
     tensors = {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
     write_bytes(path, save(tensors, {"casefold": json.dumps(asdict(info))}))
 
@@ -39,7 +45,7 @@ def save_weights(state: dict[str, Tensor], info: WeightsInfo, path: Path) -> Non
 def read_info(path: Path) -> WeightsInfo:
     """The info of a weights file; raises DataError for a missing, cut or foreign file."""
     try:
-        with safe_open(path, "pt") as stream:
+        with safe_open(path, "np") as stream:
             metadata: dict[str, str] = stream.metadata() or {}
     except (OSError, SafetensorError) as e:
         what = "put the file back, or train that fold again with --redo"
@@ -52,8 +58,10 @@ def read_info(path: Path) -> WeightsInfo:
     return WeightsInfo(**content)
 
 
-def load_weights(net: nn.Module, path: Path) -> tuple[WeightsInfo, str]:
+def load_weights(net: "nn.Module", path: Path) -> tuple[WeightsInfo, str]:
     """Load strictly into `net`; gives the info and the file's hash. Raises DataError naming what does not fit."""
+    from safetensors.torch import load_file
+
     info = read_info(path)
     try:
         net.load_state_dict(load_file(path))

@@ -62,7 +62,7 @@ def tune_step(project: Project, folds: Sequence[int] | None = None) -> tuple[Rec
     path, inputs = project.out / "scores.csv", evaluation_inputs(project, table, store, folds)
     if is_current(path, inputs) and recipe_path(project).is_file() and honest_path(project).is_file():
         return load_recipe(recipe_path(project)), pd.read_csv(path)
-    sources = _sources(project, table, store, folds)
+    sources = sources_of(project, table, store, folds)
     _refuse_faults(project, sources)
     work = project.out / "search"
     voxels = work / "voxels" / inputs
@@ -103,7 +103,7 @@ def honest_path(project: Project) -> Path:
     return project.out / "cross_fitted.json"
 
 
-def _sources(project: Project, table: FoldTable, store: Store, folds: Sequence[int]) -> list[Source]:
+def sources_of(project: Project, table: FoldTable, store: Store, folds: Sequence[int]) -> list[Source]:
     root = project.ensemble.dataset
     files = {name: join(project.paths.member(root, name), table, store, folds) for name in sorted(project.members)}
     scans = next(iter(files.values()))

@@ -3,7 +3,8 @@
 CASEFOLD_DATA=... python benchmarks/submission_speed.py RECIPE.yaml --members DIR [--gate MEMBER=LEVEL] [--scans N]
 
 RECIPE: rung 0 of a tuned recipe. --members: the folder that holds `<member>/fold<k>/`. --gate: where the recipe has no
-gate, this classifier's presence at this level, for every class. CPU-seconds of one thread over labelled scans; every
+gate, this classifier's presence at this level, for every class. --equal: these members with equal weights instead of
+the recipe's, which may have dropped some. CPU-seconds of one thread over labelled scans; every
 way in turn for each scan, after one scan for nothing. The plain loop: each member reads the scan and normalises every
 slice on its own, all slices in small batches, one flip after the other, float32, no channels_last, no gate.
 """
@@ -11,7 +12,7 @@ slice on its own, all slices in small batches, one flip after the other, float32
 import argparse
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -70,9 +71,11 @@ class Bench:
         return to_masks(said, rung, self.loaded.recipe.classes, scan.grid.spacing_mm)[0]
 
 
-def notebook_recipe(recipe: Recipe, gate: str | None) -> Recipe:
-    """Rung 0 alone, with the gate that was asked for where it has none."""
+def notebook_recipe(recipe: Recipe, gate: str | None, equal: Sequence[str]) -> Recipe:
+    """Rung 0 alone, with the gate that was asked for where it has none; equal: its members, where not the recipe's."""
     rung = recipe.rungs[0]
+    if equal:
+        rung = replace(rung, weights={name: dict.fromkeys(recipe.classes, 1) for name in sorted(equal)})
     if rung.gate is None and gate is not None:
         name, _, level = gate.partition("=")
         rung = replace(rung, gate=GateRule((name,), "presence", dict.fromkeys(recipe.classes, int(level))))
@@ -160,13 +163,14 @@ def main() -> None:
     parser.add_argument("--members", type=Path, required=True, help="holds <member>/fold<k>/")
     parser.add_argument("--folds", type=int, nargs="+", help="which of them; else those of the recipe")
     parser.add_argument("--gate", help="MEMBER=LEVEL, where the recipe has none")
+    parser.add_argument("--equal", nargs="+", default=[], help="members of equal weight")
     parser.add_argument("--scans", type=int, default=5)
     parser.add_argument("--engine", default="torch", help="of casefold's side: torch, openvino or onnx")
     parser.add_argument("--precision", help="of casefold's side, instead of what the members' configs say")
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     torch.set_num_threads(1)
-    paths, recipe = Paths.from_environment(), notebook_recipe(load_recipe(options.recipe), options.gate)
+    paths, recipe = Paths.from_environment(), notebook_recipe(load_recipe(options.recipe), options.gate, options.equal)
     dataset = load_dataset(paths.configs, recipe.dataset)
     folds = options.folds or recipe.folds
     runs = {name: [options.members / name / f"fold{fold}" for fold in folds] for name in recipe.members}

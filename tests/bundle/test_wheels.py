@@ -26,6 +26,7 @@ BROUGHT = {
 }
 NEVER_ON_KAGGLE = {
     "highdicom",  # writes segmentation objects, and a bundle's results are a CSV
+    "markupsafe",  # for the report's page
     "onnxruntime", "openvino",  # engines to choose on another machine
 }  # fmt: skip
 
@@ -104,6 +105,7 @@ def test_our_own_wheel_holds_the_package_and_nothing_of_an_earlier_build(tmp_pat
     (path,) = tmp_path.iterdir()
     assert path.name == f"casefold-{casefold.__version__}-py3-none-any.whl"
     names = {name for name in zipfile.ZipFile(path).namelist() if ".dist-info/" not in name}
-    there = {f"casefold/{file.relative_to(PACKAGE).as_posix()}" for file in PACKAGE.rglob("*.py")}
+    files = [*PACKAGE.rglob("*.py"), *PACKAGE.glob("report/assets/*")]
+    there = {f"casefold/{file.relative_to(PACKAGE).as_posix()}" for file in files}
     assert names == there | {"casefold/py.typed"}
     assert not (checkout() / "build").exists()

@@ -10,12 +10,14 @@ slice on its own, all slices in small batches, one flip after the other, float32
 """
 
 import argparse
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -31,6 +33,7 @@ from casefold.data.slices import slice_input, to_grid
 from casefold.ensemble import combine, passed_gate, to_masks
 from casefold.infer import Loaded, infer, load_ensemble_models
 from casefold.intensity import scan_statistics
+from casefold.models import engines
 from casefold.predict import Member, SharedSlices, predict
 from casefold.predict.passes import average, passes
 from casefold.readers import RawScan
@@ -174,7 +177,10 @@ def main() -> None:
     dataset = load_dataset(paths.configs, recipe.dataset)
     folds = options.folds or recipe.folds
     runs = {name: [options.members / name / f"fold{fold}" for fold in folds] for name in recipe.members}
-    loaded = load_ensemble_models(recipe, runs, "cpu", engine=options.engine)
+    with contextlib.ExitStack() as stack:
+        if options.precision:  # an engine's networks are converted to it while they are loaded
+            stack.enter_context(patch.object(engines, "resolve", return_value=options.precision))
+        loaded = load_ensemble_models(recipe, runs, "cpu", engine=options.engine)
     if options.precision:
         loaded = replace(loaded, members={name: _in(m, options.precision) for name, m in loaded.members.items()})
     second = [name for name, own in recipe.rungs[0].weights.items() if any(own.values())]

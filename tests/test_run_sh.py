@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[1]
-STEPS = "demo init look check prepare folds train full runs augment oof tune submit score bundle lb diff vote".split()
+STEPS = [
+    *"demo init look check prepare folds train full runs augment oof tune submit score".split(),
+    *"bundle compress lb diff vote".split(),
+]
 VERBS = [*STEPS, "test", "help", "fold0"]
 ROOTS = ("DATA", "STORE", "RUNS", "CONFIGS", "FOLDS")
 

@@ -1,4 +1,4 @@
-"""The verbs of a competition's end: the bundle for Kaggle, the book of scores, submissions against one another."""
+"""The verbs of a competition's end: the bundle, smaller nets, the book of scores, submissions against one another."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -39,6 +39,44 @@ def bundle(
         folder, lines = bundle_step(opened(name, jobs, device), out, options)
         typer.echo("\n".join(lines))
         typer.echo(f"{folder}/README.md says how it goes to Kaggle")
+
+
+@app.command()
+def compress(
+    name: Name,
+    member: Annotated[str, typer.Option(help="which of its members, a seg25d or a seg3d")],
+    fold: Annotated[int, typer.Option(help="which of its runs; the cases held out of it give the Dice")] = 0,
+    amounts: Annotated[str, typer.Option(help="shares to prune, parted by commas")] = "0.2,0.4,0.6,0.8,0.9",
+    way: Annotated[
+        list[str] | None,
+        typer.Option(help="global, pair, structured, half or onnx; repeatable [default: all that can be]"),
+    ] = None,
+    keep: Annotated[
+        str | None, typer.Option(help="save the structured one of one amount as a run of a member of this name")
+    ] = None,
+    jobs: Jobs = None,
+) -> None:
+    """Prune, narrow, halve, export: size, time, memory, Dice. Example: casefold compress lgg --member lgg_lite0"""
+    with explained():
+        from casefold.pipeline.compressing import compress_step, keep_step
+
+        shares = [_share(text) for text in amounts.split(",")]
+        if keep is not None and len(shares) != 1:
+            raise ConfigError(f"--keep saves one net: give one share, --amounts 0.5, not {len(shares)}")
+        project = opened(name, jobs, "cpu")
+        table = compress_step(project, member, fold, shares, way or [])
+        show(table.drop(columns="saves"))
+        for words, ways in table[table["saves"] != ""].groupby("saves", sort=False)["way"]:
+            typer.echo(f"{', '.join(dict.fromkeys(ways))} saves {words}")
+        if keep is not None:
+            typer.echo(str(keep_step(project, member, fold, shares[0], keep)))
+
+
+def _share(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as e:
+        raise ConfigError(f"--amounts takes shares parted by commas, 0.2,0.5, not {text!r}") from e
 
 
 class _Book(TyperGroup):

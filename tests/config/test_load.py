@@ -23,7 +23,7 @@ from casefold.config.losses import LossConfig
 from casefold.config.paths import Paths
 from casefold.core import ConfigError
 from casefold.data.augment import PATCH_PIPELINES, SLICE_PIPELINES
-from casefold.models.slices import SMP_ARCHS
+from casefold.models.slices import OWN_NETS, SMP_ARCHS
 from casefold.models.volumes import NETS
 from casefold.readers.table import READERS
 
@@ -68,8 +68,8 @@ def test_all_faults_are_told_at_once_with_place_and_nearest_word(tmp_path: Path)
         "(did you mean 'percentile'?); came 'percentle'",
         "data.windw: unknown word (did you mean 'window'?)",
         "losses.1.weigth: unknown word (did you mean 'weight'?)",
-        "model.arch: allowed: unet, unetplusplus, upernet, fpn, manet, linknet, pspnet, deeplabv3plus, segformer "
-        "(did you mean 'unetplusplus'?); came 'unetplus'",
+        "model.arch: allowed: unet, unetplusplus, upernet, fpn, manet, linknet, pspnet, deeplabv3plus, segformer, "
+        "plain_unet, capsules (did you mean 'unetplusplus'?); came 'unetplus'",
         "model.pretraind: unknown word (did you mean 'pretrained'?)",
         "train.average.decay: Input should be less than 1; came 2",
         "train.epochs: Input should be greater than or equal to 1; came 0",
@@ -118,7 +118,7 @@ def test_all_faults_are_told_at_once_with_place_and_nearest_word(tmp_path: Path)
             VOLUME + "model: {arch: segresnets}\n",
             [
                 "model.arch: allowed: unet, attention_unet, residual_unet, dynunet, segresnet, flexible_unet, "
-                "swinunetr (did you mean 'segresnet'?); came 'segresnets'"
+                "swinunetr, unetr, plain_unet, capsules (did you mean 'segresnet'?); came 'segresnets'"
             ],
         ),
         (
@@ -314,5 +314,8 @@ def test_the_words_of_the_schema_are_those_of_the_tables() -> None:
     assert set(get_args(networks.ArchName)) == set(SMP_ARCHS)
     nets = get_args(get_args(networks.Seg3dModel)[0])
     assert {word for net in nets for word in get_args(net.model_fields["arch"].annotation)} == set(NETS)
+    own = [get_args(net)[0] for net in get_args(get_args(networks.Seg25dModel)[0])[1:]]
+    words = [word for net in own for word in get_args(net.model_fields["arch"].annotation)]
+    assert set(words) == set(networks.OWN_ARCHS) == set(OWN_NETS)
     formats = get_args(get_args(datasets.DatasetConfig)[0])
     assert {word for kind in formats for word in get_args(kind.model_fields["reader"].annotation)} == set(READERS)

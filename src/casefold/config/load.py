@@ -10,6 +10,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from casefold.config.base import Dataset, Strict
 from casefold.config.datasets import DatasetConfig
+from casefold.config.detectors import Detect
 from casefold.config.ensembles import Ensemble
 from casefold.config.experiments import Experiment, ExperimentConfig, MemberConfig, as_plain
 from casefold.config.external import External, Manifest
@@ -17,7 +18,7 @@ from casefold.core import ConfigError, nearest_word
 from casefold.files import write_text
 
 Config = TypeVar("Config")
-Named = TypeVar("Named", bound=Experiment | External | Ensemble)
+Named = TypeVar("Named", bound=Experiment | External | Ensemble | Detect)
 SCHEMA_VERSION = 1
 BOOL = "tag:yaml.org,2002:bool"
 
@@ -71,6 +72,11 @@ def load_member_config(configs: Path, member: str, overrides: Sequence[str] = ()
     return _check_name(_load(path := configs / f"{member}.yaml", TypeAdapter(MemberConfig), overrides), path)
 
 
+def load_detector(configs: Path, name: str, overrides: Sequence[str] = ()) -> Detect:
+    """The detector `configs/detect/<name>.yaml`; its `name:` must be the file's name."""
+    return _check_name(_load(path := configs / "detect" / f"{name}.yaml", TypeAdapter(Detect), overrides), path)
+
+
 def load_ensemble(configs: Path, name: str, overrides: Sequence[str] = ()) -> Ensemble:
     """The ensemble `configs/ensembles/<name>.yaml`; its `name:` must be the file's name."""
     return _check_name(_load(path := configs / "ensembles" / f"{name}.yaml", TypeAdapter(Ensemble), overrides), path)
@@ -97,6 +103,11 @@ def read_manifest(path: Path) -> Manifest:
 def parse_experiment(content: dict[str, Any], origin: Path) -> Experiment:
     """An experiment as saved with a run or a recipe (`schema: 1` in front)."""
     return _validate_saved(content, TypeAdapter(ExperimentConfig), origin)
+
+
+def parse_detector(content: dict[str, Any], origin: Path) -> Detect:
+    """A detector as saved with a run or a bundle (`schema: 1` in front)."""
+    return _validate_saved(content, TypeAdapter(Detect), origin)
 
 
 def parse_dataset(content: dict[str, Any], origin: Path) -> Dataset:

@@ -147,11 +147,12 @@ def oof_step(project: Project, folds: Sequence[int] | None = None) -> pd.DataFra
 
 
 def evaluation_inputs(project: Project, table: FoldTable, store: Store, folds: Sequence[int]) -> str:
-    """A digest of all that a score on OOF depends on: ensemble, weights, fold table and data.
+    """A digest of all that a score on OOF depends on: ensemble, weights, detectors' too, fold table and data.
 
     Raises DataError where weights are gone.
     """
-    paths = {name: [project.run(name, str(fold)) / "weights.safetensors" for fold in folds] for name in project.members}
+    names = [*project.members, *project.detectors]
+    paths = {name: [project.run(name, str(fold)) / "weights.safetensors" for fold in folds] for name in names}
     for path in (path for own in paths.values() for path in own):
         read_info(path)
     weights = {name: [hash_file(path) for path in own] for name, own in paths.items()}

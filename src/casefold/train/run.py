@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -14,7 +14,8 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from casefold.config.experiments import Cls, Experiment, Seg3d, Seg25d
-from casefold.config.load import differing_fields, dump, parse_experiment, save
+from casefold.config.inputs import DetectorCrop
+from casefold.config.load import differing_fields, dump, parse_detector, parse_experiment, save
 from casefold.core import HALF, CasefoldError, ConfigError, Prediction, Scan, StaleError
 from casefold.data.patches import PatchDataset
 from casefold.data.sampler import BatchSampler
@@ -25,13 +26,14 @@ from casefold.metrics import dice, nan_mean
 from casefold.models.build import PaddedNet, build, parameters
 from casefold.models.weights import WeightsInfo, read_info, save_weights
 from casefold.oof import refuse_seen, write_prediction
-from casefold.predict import Member, load_member, predict
+from casefold.predict import Member, detectors_of, load_member, predict
 from casefold.store import Store
-from casefold.train.initial import Initial, find_initial, load_initial
+from casefold.train.initial import Initial, find_detector, find_initial, load_initial
 from casefold.train.log import Boards
 from casefold.train.loop import Habits, fit, make_fabric
 from casefold.train.machine import surroundings
 from casefold.train.state import BEFORE, LAST
+from casefold.views import BOXES, Box, FindBox, crop_of, find_box, stored_box
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +63,9 @@ class Job:
     def inputs(self, store: Store) -> dict[str, Any]:
         """What the result depends on; device and workers stay outside."""
         inputs = {"config": dump(self.config), "fold": self.fold, "folds": self.table.hash, "data": store.data_hash}
-        first = self.initial()
+        first, detector = self.initial(), self.detector()
+        if detector is not None:
+            inputs["detector"] = [hash_file(detector.path), hash_file(detector.path.with_name(BOXES))]
         return inputs if first is None else inputs | {"initial": hash_file(first.path)}
 
     def initial(self) -> Initial | None:
@@ -69,8 +73,28 @@ class Job:
         config = self.config.train.init_from
         return None if config is None else find_initial(config, self.run, self.data)
 
+    def detector(self) -> Initial | None:
+        """The detector that crops what this run reads, where the config names one."""
+        crop = crop_of(self.config)
+        return find_detector(crop, self.run) if isinstance(crop, DetectorCrop) else None
 
-def is_done(job: Job, store: Store) -> bool:
+    def detectors(self) -> tuple[FindBox, ...]:
+        """What crops the scans of the data set for this run's network: the boxes that its detector has noted."""
+        return () if self.detector() is None else detectors_of(self.config, self.run, torch.device("cpu"), stored_box)
+
+
+class Trained(Protocol):
+    """What every run has, whatever it trains."""
+
+    @property
+    def run(self) -> Path:
+        """Its folder."""
+
+    def inputs(self, store: Store) -> dict[str, Any]:
+        """What the result depends on."""
+
+
+def is_done(job: Trained, store: Store) -> bool:
     """Whether this run has ended with these inputs; raises StaleError, naming what changed, where with others."""
     path = job.run / "manifest.json"
     if not path.is_file():
@@ -88,7 +112,8 @@ def is_done(job: Job, store: Store) -> bool:
 def _in_todays_words(inputs: dict[str, Any]) -> dict[str, Any]:
     """An earlier run's inputs; fields that the schema got since have their defaults, under which nothing changes."""
     try:
-        return inputs | {"config": dump(parse_experiment(dict(inputs["config"]), Path("manifest.json")))}
+        parse = parse_detector if inputs["config"].get("kind") == "detect" else parse_experiment
+        return inputs | {"config": dump(parse(dict(inputs["config"]), Path("manifest.json")))}
     except ConfigError:
         return inputs
 
@@ -130,6 +155,7 @@ def train(job: Job) -> dict[str, Any]:
     first = job.initial()
     if first is not None and fresh:
         load_initial(net, first.path)
+    built_on = [origin for origin in (first, job.detector()) if origin is not None]
     info = WeightsInfo(
         member=job.config.name,
         fold=job.fold,
@@ -137,19 +163,21 @@ def train(job: Job) -> dict[str, Any]:
         modalities=modalities,
         classes=store.classes,
         seen_cases=tuple(
-            dict.fromkeys([*(store.case_of[name] for name in names), *(first.seen_cases if first else ())])
+            dict.fromkeys([*(store.case_of[name] for name in names), *(c for o in built_on for c in o.seen_cases)])
         ),
-        seen_scans=tuple(dict.fromkeys([*names, *(first.seen_scans if first else ())])) if by_scan else (),
+        seen_scans=tuple(dict.fromkeys([*names, *(s for o in built_on for s in o.seen_scans)])) if by_scan else (),
         selected_on_fold=job.config.train.patience is not None,
     )
     for name in held:
         refuse_seen(info, store, name, job.table.kind)
     mine = held[fabric.global_rank :: fabric.world_size]
+    detectors = job.detectors()
 
     def validate(weights: nn.Module) -> dict[str, float]:
         found = {}
         for scan in map(store.scan, mine):
-            found[scan.name] = scan_score(scan, predict_with(job.config, weights, store.classes, scan, fabric.device))
+            said = predict_with(job.config, weights, store.classes, scan, fabric.device, detectors)
+            found[scan.name] = scan_score(scan, said)
         return mean_score(_gathered(fabric, found, held))
 
     boards = Boards(job.habits.boards if fabric.is_global_zero else (), job.run, job.title)
@@ -232,19 +260,23 @@ def _last_score(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 
 def predict_with(
-    config: Experiment, weights: nn.Module, classes: tuple[str, ...], scan: Scan, device: torch.device
-) -> Prediction:
+    config: Experiment, weights: nn.Module, classes: tuple[str, ...], scan: Scan, device: torch.device,
+    detectors: tuple[FindBox, ...] = (),
+) -> Prediction:  # fmt: skip
     """One scan's prediction by weights in training; it is nobody's, so it has no fold and no hash."""
-    return predict(Member(config, (cast(PaddedNet, weights),), classes, "", ""), scan, device)
+    member = Member(config, (cast(PaddedNet, weights),), classes, "", "", detectors=detectors)
+    return predict(member, scan, device)
 
 
 def datasets(job: Job, store: Store, names: list[str], rank: int, ranks: int) -> tuple[Any, BatchSampler]:
     """The training items of a run and what draws batches from them, for one rank of several."""
     config, cache_bytes = job.config, job.cache_bytes // max(1, job.habits.workers)
     seed, batch, group = config.train.seed, config.train.batch_size, config.train.accumulate
-    epochs = config.train.epochs
+    epochs, boxes = config.train.epochs, _boxes(job, store, names)
     if isinstance(config, Seg3d):
-        patches = PatchDataset(store, names, config.data, config.sampler, config.augment, seed, cache_bytes, epochs)
+        patches = PatchDataset(
+            store, names, config.data, config.sampler, config.augment, seed, cache_bytes, epochs, boxes
+        )
         return patches, BatchSampler(np.ones(len(patches), np.bool_), 1.0, batch, seed, rank, ranks, group)
     if isinstance(config, Cls | Seg25d):
         shown, ignored = config.sampler, config.sampler.ignore_edges
@@ -254,7 +286,7 @@ def datasets(job: Job, store: Store, names: list[str], rank: int, ranks: int) ->
                 "classifier has none; take it out"
             )
         exclusive = isinstance(config, Seg25d) and config.model.activation == "softmax"
-        slices = SliceDataset(store, names, config.data, config.augment, seed, cache_bytes, ignored, exclusive)
+        slices = SliceDataset(store, names, config.data, config.augment, seed, cache_bytes, ignored, exclusive, boxes)
         return slices, BatchSampler(
             slices.positive, shown.empty_share, batch, seed, rank, ranks, group, positive_share=shown.positive_share,
             cases=slices.cases if shown.by == "case" else None, epochs=epochs,
@@ -262,8 +294,17 @@ def datasets(job: Job, store: Store, names: list[str], rank: int, ranks: int) ->
     raise CasefoldError(f"no data set is known for {type(config).__name__}")
 
 
+def _boxes(job: Job, store: Store, names: list[str]) -> dict[str, Box]:
+    """What `data.crop` leaves of each scan that trains."""
+    crop = crop_of(job.config)
+    if crop is None:
+        return {}
+    detectors = job.detectors()
+    return {name: find_box(crop, store.scan(name), *detectors) for name in names}
+
+
 def _write_oof(job: Job, store: Store, held: list[str], info: WeightsInfo, device: torch.device) -> None:
-    member = load_member([job.run], device)
+    member = load_member([job.run], device, detect=stored_box)  # the boxes that its validation had
     for name in held:
         refuse_seen(info, store, name, job.table.kind)
         write_prediction(predict(member, store.scan(name), device), job.run / "oof" / f"{name}.npz")

@@ -16,7 +16,7 @@ from toy_members import seg3d
 
 VERBS = [
     *"init look check prepare folds fold train full runs augment oof tune submit score demo".split(),
-    *"bundle compress diff vote lb".split(),
+    *"bundle compress study pseudo diff vote lb".split(),
 ]
 
 

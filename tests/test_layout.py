@@ -14,9 +14,9 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "src" / "casefold"
 # A room may import from itself and from those before it. A package is one room.
 ROOMS = (
-    "core files config rle filters readers intensity store views prepare folds data models losses metrics detect predict "
-    "oof train postprocess recipe ensemble infer tune submission rerun voting starter check leaderboard report bundle "
-    "pipeline cli_open cli_training cli_submission cli"
+    "core files config rle filters readers intensity store views prepare folds data models losses metrics detect "
+    "predict oof train postprocess recipe ensemble infer tune submission rerun voting starter check leaderboard report "
+    "bundle pipeline cli_open cli_training cli_submission cli"
 ).split()
 NOTEBOOK = (
     "core config rle readers store views data models detect predict postprocess recipe ensemble infer submission rerun"

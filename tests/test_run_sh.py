@@ -10,7 +10,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 STEPS = [
     *"demo init look check prepare folds train full runs augment oof tune submit score".split(),
-    *"bundle compress lb diff vote".split(),
+    *"bundle compress study pseudo lb diff vote".split(),
 ]
 VERBS = [*STEPS, "test", "help", "fold0"]
 ROOTS = ("DATA", "STORE", "RUNS", "CONFIGS", "FOLDS")

@@ -15,6 +15,7 @@ from casefold.config.load import (
     load_dataset,
     load_ensemble,
     load_experiment,
+    load_study,
     parse_experiment,
     read_yaml,
     save,
@@ -29,7 +30,7 @@ from casefold.readers.table import READERS
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 FILES = sorted(path.relative_to(CONFIGS).with_suffix("").as_posix() for path in CONFIGS.glob("*/*.yaml"))
-MEMBERS = [name for name in FILES if name.split("/")[0] not in ("datasets", "ensembles")]
+MEMBERS = [name for name in FILES if name.split("/")[0] not in ("datasets", "ensembles", "studies")]
 SMALL = "kind: seg25d\nname: a\nmodel: {arch: unet, encoder: e}\ntrain: {epochs: 1}\n"
 VOLUME = "kind: seg3d\nname: a\ntrain: {epochs: 1}\n"
 SET = "reader: nifti\nroot: x\nclasses: [a]\n"
@@ -297,10 +298,10 @@ def test_every_config_that_we_ship_loads(name: str) -> None:
     folder, stem = name.split("/")
     if folder == "datasets":
         assert not Path(load_dataset(CONFIGS, stem).root).is_absolute()
-    elif folder == "ensembles":
-        ensemble = load_ensemble(CONFIGS, stem)
-        load_dataset(CONFIGS, ensemble.dataset)
-        for member in ensemble.members:
+    elif folder in ("ensembles", "studies"):
+        whole = load_study(CONFIGS / f"{name}.yaml") if folder == "studies" else load_ensemble(CONFIGS, stem)
+        load_dataset(CONFIGS, whole.dataset)
+        for member in whole.members:
             load_experiment(CONFIGS, member)
     else:
         kind = load_experiment(CONFIGS, name).kind  # type: ignore[attr-defined]

@@ -44,7 +44,8 @@ def checkout() -> Path:
 def gather_wheels(folder: Path, python: str, detectors: bool = False) -> list[Path]:
     """Build and fetch every wheel into `folder`, with the list of what the notebook installs beside them.
 
-    python: the notebook's, as `3.12`. detectors: with what these want. Raises DataError where one can't be had or would not install there.
+    python: the notebook's, as `3.12`. detectors: with what these want. Raises DataError where
+    one can't be had or would not install there.
     """
     tags = set(tags_of(python))
     folder.mkdir(parents=True, exist_ok=True)

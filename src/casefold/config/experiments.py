@@ -9,6 +9,7 @@ from casefold.config.external import External
 from casefold.config.inputs import SliceData, VolumeData
 from casefold.config.losses import Bce, Dice, LossConfig, check_losses
 from casefold.config.networks import ClsModel, Seg3dModel, Seg25dModel
+from casefold.config.presence import IS_THERE, CutOff, PresenceTarget
 from casefold.config.sampling import PatchSampler, SliceSampler
 from casefold.config.training import Train
 
@@ -39,9 +40,10 @@ class Experiment(Strict):
 
 
 class Cls(Experiment):
-    """Slice classifier: for each class, is it on this slice?"""
+    """Slice classifier: for each class, is it on this slice, or does the slice lie beyond labels that were cut off?"""
 
     kind: Literal["cls"]
+    target: PresenceTarget = IS_THERE
     data: SliceData = SliceData()
     sampler: SliceSampler = SliceSampler()
     model: ClsModel
@@ -52,6 +54,10 @@ class Cls(Experiment):
         check_losses(self.losses, "sigmoid", self.train.label_smoothing, presence=True, maps=False)
         if self.data.plane != "axial":
             raise ValueError(f"data.plane: presence is by axial slice, so a classifier reads no {self.data.plane} ones")
+        if isinstance(self.target, CutOff) and self.train.mix.cutmix > 0:
+            raise ValueError("train.mix.cutmix: no box of a slice tells whether labels are cut off; take mixup")
+        if isinstance(self.target, CutOff) and self.train.pseudo is not None:
+            raise ValueError("train.pseudo: where people cut labels off is not to be learnt from an ensemble's labels")
         return self
 
 

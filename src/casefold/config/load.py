@@ -14,11 +14,12 @@ from casefold.config.detectors import Detect
 from casefold.config.ensembles import Ensemble
 from casefold.config.experiments import Experiment, ExperimentConfig, MemberConfig, as_plain
 from casefold.config.external import External, Manifest
+from casefold.config.studies import Study
 from casefold.core import ConfigError, nearest_word
 from casefold.files import write_text
 
 Config = TypeVar("Config")
-Named = TypeVar("Named", bound=Experiment | External | Ensemble | Detect)
+Named = TypeVar("Named", bound=Experiment | External | Ensemble | Detect | Study)
 SCHEMA_VERSION = 1
 BOOL = "tag:yaml.org,2002:bool"
 
@@ -80,6 +81,11 @@ def load_detector(configs: Path, name: str, overrides: Sequence[str] = ()) -> De
 def load_ensemble(configs: Path, name: str, overrides: Sequence[str] = ()) -> Ensemble:
     """The ensemble `configs/ensembles/<name>.yaml`; its `name:` must be the file's name."""
     return _check_name(_load(path := configs / "ensembles" / f"{name}.yaml", TypeAdapter(Ensemble), overrides), path)
+
+
+def load_study(path: Path) -> Study:
+    """The study of that file; its `name:` must be the file's name."""
+    return _check_name(_load(path, TypeAdapter(Study), ()), path)
 
 
 def read_manifest(path: Path) -> Manifest:

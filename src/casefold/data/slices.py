@@ -14,9 +14,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from casefold.config.inputs import SliceData
+from casefold.config.presence import IS_THERE, CutOff, PresenceTarget
 from casefold.core import DataError, Scan, Triple, unpack_masks
 from casefold.data.cache import ArrayCache
 from casefold.data.normalize import Floats, normalizer
+from casefold.data.presence import footward
 from casefold.store import Store
 from casefold.views import Box, refuse_without_boxes, view_scan, whole_box
 
@@ -111,7 +113,8 @@ class SliceDataset(Dataset[dict[str, Any]]):
     An item: image float32 (channel, height, width), maps float32 (class, height, width), presence float32 (class,),
     keep float32 (1, height, width) that is 0 where a voxel is to be ignored, name. Past the last item the indices begin
     again with the first, augmented otherwise.
-    boxes: by scan what `data.crop` leaves of it.
+    boxes: by scan what `data.crop` leaves of it. target: what presence says; slices of which it says something are the
+    positive ones.
     cache_bytes: memory to keep slices in at the network's size, in each process that loads. ignore_edges: slices on
     either side of a class's edges (`near_edges`) whose keep is 0: keep is then (class, height, width), or, where the
     classes are `exclusive` (softmax), 0 for all of them.
@@ -120,6 +123,7 @@ class SliceDataset(Dataset[dict[str, Any]]):
     def __init__(
         self, store: Store, scans: list[str], data: SliceData, augment: str, seed: int, cache_bytes: int = 0,
         ignore_edges: int = 0, exclusive: bool = False, boxes: Mapping[str, Box] | None = None,
+        target: PresenceTarget = IS_THERE,
     ) -> None:  # fmt: skip
         from casefold.data.augment import augment_slice, slice_pipeline  # albumentations, which predicting goes without
 
@@ -131,6 +135,8 @@ class SliceDataset(Dataset[dict[str, Any]]):
         rows = self._rows(scans)
         self.items: list[tuple[str, int]] = list(zip(rows["scan"], rows["z"].tolist(), strict=True))
         annotated: NDArray[np.bool_] = (rows[list(store.classes)] > 0).to_numpy()
+        self.cut_off = self._cut_off(rows, target) if isinstance(target, CutOff) else None
+        annotated = annotated if self.cut_off is None else self.cut_off
         self.positive: NDArray[np.bool_] = np.logical_or.reduce(annotated, axis=1)
         self.cases: list[str] = rows["case"].tolist()
         self.counts: NDArray[np.bool_] = np.ones((len(rows), 1), np.bool_)  # in losses on maps: (item, 1 or class)
@@ -152,10 +158,11 @@ class SliceDataset(Dataset[dict[str, Any]]):
         unit, targets = slice_window(scan, z, self.data, self.cache), self._targets(scan, z)
         unit, targets = self.augment(self.pipeline, unit, targets, (self.seed, epoch, index))
         image = normalizer(self.data.normalize, scan).finish(unit)
+        presence = targets[:-1].any(axis=(1, 2)) if self.cut_off is None else self.cut_off[place]
         return {
             "image": torch.from_numpy(image),
             "maps": torch.from_numpy(targets[:-1].astype(np.float32)),
-            "presence": torch.from_numpy(targets[:-1].any(axis=(1, 2)).astype(np.float32)),
+            "presence": torch.from_numpy(presence.astype(np.float32)),
             "keep": torch.from_numpy((1 - targets[-1:]) * self.counts[place, :, None, None].astype(np.float32)),
             "name": f"{name}/{z}" if self.data.plane == "axial" else f"{name}/{self.data.plane} {z}",
         }
@@ -177,6 +184,14 @@ class SliceDataset(Dataset[dict[str, Any]]):
             on = unpack_masks(bits, len(self.store.classes)).astype(np.int64)
             tables.append(pd.DataFrame(table | dict(zip(self.store.classes, on, strict=True))))
         return pd.concat(tables, ignore_index=True)
+
+    def _cut_off(self, rows: pd.DataFrame, target: CutOff) -> NDArray[np.bool_]:
+        """By row and class, whether the slice lies footward of labels that were cut off: by whole slices' areas."""
+        found = np.zeros((len(rows), len(self.store.classes)), np.bool_)
+        areas = self.store.slices.set_index("scan")[list(self.store.classes)]
+        for name, places in rows.groupby("scan", sort=False).indices.items():
+            found[places] = footward(areas.loc[[name]].to_numpy(), target)
+        return found
 
     def _targets(self, scan: Scan, z: int) -> NDArray[np.uint8]:
         """The masks and, last, what is to be ignored, at the network's size: (class + 1, height, width)."""

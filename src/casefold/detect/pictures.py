@@ -52,9 +52,9 @@ def true_boxes(scan: Scan, config: Detect) -> list[tuple[Boxes, NDArray[np.int64
         return [(alone, np.zeros(1, np.int64))] * len(planes)
     masks = scan.class_masks()
     if scan.ignore is not None:
-        masks &= ~scan.ignore
+        masks = masks & ~scan.ignore
     if config.target.by == "union":
-        masks = masks.any(0, keepdims=True)
+        masks = np.asarray(masks.any(0))[None]
     return [_round_each(masks[:, z]) for z in planes]
 
 

@@ -35,9 +35,9 @@ class Tally:
             self._met += int(pairs(boxes[boxes[:, 4] > self.confidence], wanted, kinds)[1].sum())
             self._found.append(boxes)
             self._true.append(kinds)
-        there = scan.class_masks().any(0)
+        there = np.asarray(scan.class_masks().any(0))
         if scan.ignore is not None:
-            there &= ~scan.ignore
+            there = there & ~scan.ignore
         self._voxels += int(there.sum())
         self._cut += int(there.sum() - there[:, slice(*box.y), slice(*box.x)].sum())
         self._kept.append(box.shape[1] * box.shape[2] / (there.shape[1] * there.shape[2]))

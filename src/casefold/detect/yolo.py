@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -114,9 +115,9 @@ def average_precision(
 def version() -> str:
     """ultralytics' version."""
     _import()
-    import ultralytics
+    from ultralytics import __version__
 
-    return str(ultralytics.__version__)
+    return str(__version__)
 
 
 def _words(
@@ -150,7 +151,8 @@ def _trainer(words: dict[str, Any]) -> Any:
 
         def save_model(self) -> bool:
             """A checkpoint that is whole or not there."""
-            whole, self.last = self.last, self.last.with_suffix(".part")
+            whole: Path = self.wdir / "last.pt"
+            self.last = whole.with_suffix(".part")
             super().save_model()
             self.last.replace(whole)
             self.last = whole
@@ -215,8 +217,8 @@ def _import() -> None:
     opens, saves, threads, shown = Image.open, torch.save, cv2.getNumThreads(), np.get_printoptions()
     wished = os.environ.get("OMP_NUM_THREADS")
     try:
-        import ultralytics.models.yolo.detect
-        import ultralytics.nn.tasks
+        for name in ("ultralytics.nn.tasks", "ultralytics.models.yolo.detect"):
+            import_module(name)
     except ImportError as e:
         raise ConfigError(
             f"a detector wants the package `ultralytics` (AGPL-3.0), which can't be imported ({e}); install it, or "

@@ -54,7 +54,7 @@ def wiring(net: nn.Module, image: Tensor) -> Wiring:
     for name, channels in shown.reached.items():
         for place, filters in enumerate(channels):
             own = [(name, place)] if name in convs and _is_by_channel(name, convs[name]) else []
-            for other in [*filters[1:], *own]:
+            for other in [*filters[1:], *own] if filters else []:
                 tied[_unit(tied, other)] = _unit(tied, filters[0])
     return Wiring(
         {name: [_unit(tied, (name, number)) for number in range(conv.out_channels)] for name, conv in convs.items()},

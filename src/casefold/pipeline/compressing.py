@@ -1,41 +1,35 @@
 """compress: what a trained member's smaller forms save on disk, in time and in memory, and what they cost in Dice."""
 
 import logging
-import multiprocessing
 import resource
-import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import torch
 
 from casefold.config.experiments import Cls, Experiment
 from casefold.config.load import dump, parse_experiment, read_yaml
-from casefold.core import HALF, CasefoldError, ConfigError, DataError
+from casefold.core import ConfigError, DataError
 from casefold.files import hash_file, hash_value, write_json, writing
-from casefold.metrics import dice_of, nan_mean, overlap, overlap_by_case
 from casefold.models.engines import open_onnx
 from casefold.models.weights import read_info
 from casefold.oof import refuse_seen
+from casefold.pipeline.alone import alone
 from casefold.pipeline.evaluation import is_current, write_current
 from casefold.pipeline.project import Project, pick
 from casefold.pipeline.smaller import ONNX, WAYS, WEIGHTS, Form, Trained, forms, refuse_way, write_form
 from casefold.pipeline.training import train_step
+from casefold.pipeline.trial import CPU, try_out
 from casefold.predict import load_member, predict
 from casefold.store import Store
 from casefold.train.run import Job, train
 
 logger = logging.getLogger(__name__)
 AMOUNTS = (0.2, 0.4, 0.6, 0.8, 0.9)
-CPU = torch.device("cpu")
 Row = dict[Any, Any]
 
 
@@ -76,27 +70,16 @@ def compress_step(
 
 def measure(run: Path, root: Path, scans: Sequence[str]) -> Row:
     """What it costs to predict scans of a store with a run, on one core, and how well it does; for a process alone."""
-    torch.set_num_threads(1)
     store, member = Store(root), load_member([run], CPU)
     if (run / ONNX).is_file():
         member = replace(member, nets=(open_onnx(run / ONNX, member.nets[0].multiple),))
     predict(member, store.scan(scans[0]), CPU)  # the first one imports and warms up
-    spent_s, counts = 0.0, []
-    for scan in map(store.scan, scans):
-        began = time.process_time()
-        maps = predict(member, scan, CPU).maps
-        spent_s += time.process_time() - began
-        if maps is None:
-            raise DataError(f"{run} predicts no maps, so it has no Dice")
-        there = np.ones(scan.grid.shape, np.bool_) if scan.ignore is None else ~scan.ignore
-        counts.append(overlap(scan.class_masks() & there, (maps >= HALF) & there))
-    cases = overlap_by_case([store.case_of[name] for name in scans], counts)
-    found = np.stack([dice_of(count) for count in cases.values()])
+    found = try_out(member, map(store.scan, scans))
     return {
-        "ms_a_scan": 1000 * spent_s / len(scans),
+        "ms_a_scan": found.ms_a_scan,
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
-        "dice_case": float(nan_mean(nan_mean(found, axis=1))),
-        **{f"dice {name}": float(nan_mean(found[:, c])) for c, name in enumerate(store.classes)},
+        "dice_case": found.mean,
+        **{f"dice {name}": value for name, value in zip(store.classes, found.by_class, strict=True)},
     }
 
 
@@ -176,12 +159,4 @@ def _folder_beside(run: Path) -> Iterator[Path]:
 
 def _measured_alone(run: Path, root: Path, scans: Sequence[str]) -> Row:
     """`measure` in a process of its own, so that the peak of memory is the call's."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["casefold.pipeline.compressing", "monai.inferers"])
-    try:
-        with ProcessPoolExecutor(1, mp_context=context) as pool:
-            return pool.submit(measure, run, root, scans).result()
-    except BrokenProcessPool as e:
-        raise CasefoldError(
-            "the process that measured was killed, most likely for want of memory; the same command does only the rest"
-        ) from e
+    return alone(1, measure, run, root, scans)

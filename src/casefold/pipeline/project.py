@@ -1,7 +1,7 @@
 """An ensemble with its data set and members, read from configs once, and where each of its results lies."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,7 +13,10 @@ from casefold.config.external import External
 from casefold.config.inputs import DetectorCrop
 from casefold.config.load import load_dataset, load_detector, load_ensemble, load_member_config, read_yaml
 from casefold.config.paths import Paths
+from casefold.config.postprocess import Truncate
+from casefold.config.presence import CutOff
 from casefold.core import ConfigError, nearest_word
+from casefold.data.presence import target_of
 from casefold.folds import FoldTable, read, words_of
 from casefold.models.precision import pick_device
 from casefold.store import Store
@@ -95,7 +98,7 @@ def open_project(
 ) -> Project:
     """Read an ensemble's configs. overrides: `train.lr=1e-4` for all that are trained, `MEMBER.train.lr=1e-4` for one.
 
-    Detectors take only those that name them. jobs: None gives one process a core on a CPU, one process where there is a GPU.
+    Detectors take only those that name them. jobs: None gives a process a core on a CPU, one where there is a GPU.
     """
     ensemble = load_ensemble(paths.configs, name)
     stems = {member.rsplit("/", 1)[-1]: member for member in ensemble.members}
@@ -108,6 +111,7 @@ def open_project(
         members[stem] = load_member_config(paths.configs, member, own)
     if all(config.kind == "cls" for config in members.values()):  # type: ignore[union-attr]
         raise ConfigError(f"ensemble {name}: no member has maps; add a seg25d or a seg3d")
+    _refuse_misread(ensemble, members)
     if jobs is None:
         jobs = 1 if pick_device(device).type == "cuda" else os.cpu_count() or 1
     dataset = load_dataset(paths.configs, ensemble.dataset)
@@ -116,6 +120,27 @@ def open_project(
     if twice := sorted(set(cropping) & set(members)):
         raise ConfigError(f"ensemble {name}: {twice} are names of members and of what crops them; rename one of each")
     return replace(project, detectors={one: load_detector(paths.configs, one, _of(one, overrides)) for one in cropping})
+
+
+def _refuse_misread(ensemble: Ensemble, members: Mapping[str, Experiment | External]) -> None:
+    """Raise ConfigError where a gate or a truncation takes a member's presence for what it does not say."""
+    targets = {name: target_of(config) for name, config in members.items()}
+    for name in ensemble.gate.members if ensemble.gate is not None else ():
+        if isinstance(targets[name], CutOff):
+            raise ConfigError(f"gate.members: {name} says where labels are cut off, not where a class is: no gate")
+    for step in ensemble.post:
+        if not isinstance(step, Truncate):
+            continue
+        if step.member not in targets:
+            hint = nearest_word(step.member, list(targets))
+            raise ConfigError(f"post: truncate by {step.member}{hint}, which is not among the members {list(targets)}")
+        target = targets[step.member]
+        foot = target.foot if isinstance(target, CutOff) else None
+        if step.foot != foot:
+            raise ConfigError(
+                f"post: truncate by {step.member}, whose target is {target.name}, wants foot: {foot or 'null'}, "
+                f"not {step.foot or 'null'}"
+            )
 
 
 def _of(name: str, overrides: Sequence[str]) -> list[str]:

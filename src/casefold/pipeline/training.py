@@ -58,15 +58,16 @@ def train_step(
             import_step(project, store, project.table(store), pick(project, own), redo)
         if redo:
             aside = [one for one in detectors if not members or one.config.name in members]
-            for job in [*jobs, *aside]:
-                move_aside(job.run)
+            for run in [job.run for job in jobs] + [job.run for job in aside]:
+                move_aside(run)
     for wave in _waves(jobs, detectors):
         store = project.store()
         waiting = [job for job in wave if not is_done(job, store)]
         logger.info("train: %d of %d runs to do", len(waiting), len(wave))
         if waiting:
             _raise(_train_all(project, waiting, fleet or Fleet()), len(waiting))
-    return {job.title: _training(job)(job) for job in [*detectors, *jobs]}
+    every: list[AnyJob] = [*detectors, *jobs]
+    return {job.title: _training(job)(job) for job in every}
 
 
 def pool(processes: int) -> ProcessPoolExecutor:
@@ -74,10 +75,11 @@ def pool(processes: int) -> ProcessPoolExecutor:
     spawn = multiprocessing.get_context("spawn")
     threads = max(1, torch.get_num_threads() // processes)
     level = logging.getLogger().level
-    return ProcessPoolExecutor(processes, mp_context=spawn, initializer=_start_worker, initargs=(threads, level))
+    return ProcessPoolExecutor(processes, mp_context=spawn, initializer=start_worker, initargs=(threads, level))
 
 
-def _start_worker(threads: int, level: int) -> None:
+def start_worker(threads: int, level: int) -> None:
+    """Begin a worker process: its lines look like ours, and it uses its share of the cores."""
     logging.basicConfig(level=level, format="%(message)s")
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     torch.set_num_threads(threads)
@@ -154,7 +156,7 @@ def _first_rank_first(project: Project) -> Iterator[None]:
 
 
 def _waves(jobs: Sequence[Job], detectors: Sequence[DetectJob] = ()) -> Iterator[list[AnyJob]]:
-    """The runs in the order in which they can be trained: detectors, then what begins with another's weights after it."""
+    """The runs in the order in which they can be trained: detectors first, those that begin with another's later."""
     if detectors:
         yield list(detectors)
     left = list(jobs)

@@ -157,7 +157,9 @@ def write_pictures(config: Detect, store: Store, names: Sequence[str], work: Pat
     if not boxes:
         raise CasefoldError(f"{config.name}: no box is to be found on any of the {len(names)} scans to train on")
     told = {"path": str(work.resolve()), "train": "images", "val": "images"}  # it wants both, and reads the first
-    write_text(listing, yaml.safe_dump(told | {"names": dict(enumerate(kinds(config, store.classes)))}))
+    write_text(
+        listing, yaml.safe_dump(told | {"names": dict(enumerate(kinds(config, store.classes)))}, sort_keys=False)
+    )
     return listing
 
 
@@ -201,8 +203,8 @@ def _write_boxes(job: DetectJob, store: Store, held: Sequence[str]) -> dict[str,
         return {}
     score = tally.row()
     logger.info(
-        "%s: on %d held-out scans mAP50 %.3f, box recall %.3f; its crop keeps %.0f %% of a slice and cuts off %.3f %% of "
-        "the mask voxels",
+        "%s: on %d held-out scans mAP50 %.3f, box recall %.3f; its crop keeps %.0f %% of a slice and cuts off "
+        "%.3f %% of the mask voxels",
         job.title, len(held), score["valid_map50"], score["valid_box_recall"], 100 * score["valid_kept_area"],
         100 * score["valid_cut_off"],
     )  # fmt: skip
@@ -245,4 +247,6 @@ class _Log:
 
 
 def _earlier(path: Path) -> list[dict[str, Any]]:
-    return pd.read_csv(path).to_dict("records") if path.is_file() and path.stat().st_size else []
+    if not path.is_file() or not path.stat().st_size:
+        return []
+    return [{str(name): value for name, value in row.items()} for row in pd.read_csv(path).to_dict("records")]

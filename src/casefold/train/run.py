@@ -16,10 +16,13 @@ from torch import nn
 from casefold.config.experiments import Cls, Experiment, Seg3d, Seg25d
 from casefold.config.inputs import DetectorCrop
 from casefold.config.load import differing_fields, dump, parse_detector, parse_experiment, save
+from casefold.config.presence import IS_THERE, PresenceTarget
 from casefold.core import HALF, CasefoldError, ConfigError, Prediction, Scan, StaleError
 from casefold.data.patches import PatchDataset
+from casefold.data.presence import presence_truth, target_of
 from casefold.data.sampler import BatchSampler
 from casefold.data.slices import SliceDataset
+from casefold.detect import detect_box
 from casefold.files import hash_file, hash_value, read_record, write_json, writing
 from casefold.folds import FoldTable
 from casefold.metrics import dice, nan_mean
@@ -32,8 +35,9 @@ from casefold.train.initial import Initial, find_detector, find_initial, load_in
 from casefold.train.log import Boards
 from casefold.train.loop import Habits, fit, make_fabric
 from casefold.train.machine import surroundings
+from casefold.train.pseudo import Enlarged, Pseudo, find_pseudo
 from casefold.train.state import BEFORE, LAST
-from casefold.views import BOXES, Box, FindBox, crop_of, find_box, stored_box
+from casefold.views import BOXES, Box, Detect, FindBox, crop_of, find_box, stored_box
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +68,8 @@ class Job:
         """What the result depends on; device and workers stay outside."""
         inputs = {"config": dump(self.config), "fold": self.fold, "folds": self.table.hash, "data": store.data_hash}
         first, detector = self.initial(), self.detector()
+        if (pseudo := self.pseudo()) is not None:
+            inputs["pseudo"] = hash_file(pseudo.path)
         if detector is not None:
             inputs["detector"] = [hash_file(detector.path), hash_file(detector.path.with_name(BOXES))]
         return inputs if first is None else inputs | {"initial": hash_file(first.path)}
@@ -78,9 +84,14 @@ class Job:
         crop = crop_of(self.config)
         return find_detector(crop, self.run) if isinstance(crop, DetectorCrop) else None
 
-    def detectors(self) -> tuple[FindBox, ...]:
-        """What crops the scans of the data set for this run's network: the boxes that its detector has noted."""
-        return () if self.detector() is None else detectors_of(self.config, self.run, torch.device("cpu"), stored_box)
+    def detectors(self, detect: Detect = stored_box) -> tuple[FindBox, ...]:
+        """What crops scans for this run's network: those of the data set by the boxes that its detector has noted."""
+        return () if self.detector() is None else detectors_of(self.config, self.run, torch.device("cpu"), detect)
+
+    def pseudo(self) -> Pseudo | None:
+        """The pseudo-labelled scans that train beside the data set's, where the config names some."""
+        config = self.config.train.pseudo
+        return None if config is None else find_pseudo(config, self.run, self.fold)
 
 
 class Trained(Protocol):
@@ -155,7 +166,7 @@ def train(job: Job) -> dict[str, Any]:
     first = job.initial()
     if first is not None and fresh:
         load_initial(net, first.path)
-    built_on = [origin for origin in (first, job.detector()) if origin is not None]
+    built_on = [origin for origin in (first, job.detector(), job.pseudo()) if origin is not None]
     info = WeightsInfo(
         member=job.config.name,
         fold=job.fold,
@@ -171,13 +182,13 @@ def train(job: Job) -> dict[str, Any]:
     for name in held:
         refuse_seen(info, store, name, job.table.kind)
     mine = held[fabric.global_rank :: fabric.world_size]
-    detectors = job.detectors()
+    detectors, target = job.detectors(), target_of(job.config)
 
     def validate(weights: nn.Module) -> dict[str, float]:
         found = {}
         for scan in map(store.scan, mine):
             said = predict_with(job.config, weights, store.classes, scan, fabric.device, detectors)
-            found[scan.name] = scan_score(scan, said)
+            found[scan.name] = scan_score(scan, said, target)
         return mean_score(_gathered(fabric, found, held))
 
     boards = Boards(job.habits.boards if fabric.is_global_zero else (), job.run, job.title)
@@ -222,17 +233,17 @@ def train(job: Job) -> dict[str, Any]:
     return manifest
 
 
-def scan_score(scan: Scan, prediction: Prediction) -> dict[str, list[float]]:
+def scan_score(scan: Scan, prediction: Prediction, target: PresenceTarget = IS_THERE) -> dict[str, list[float]]:
     """At level 128: `dice` by class (3D, nan where absent from both), or, for presence alone, `hits` and `wrong` of the
-    slices. Voxels to be ignored do not count."""
-    truth = scan.class_masks()
+    slices, by what presence says. Voxels to be ignored do not count."""
     if prediction.maps is not None:
+        truth = scan.class_masks()
         predicted = prediction.maps >= HALF
         if scan.ignore is not None:
             truth, predicted = truth & ~scan.ignore, predicted & ~scan.ignore
         return {"dice": [float(dice(t, p)) for t, p in zip(truth, predicted, strict=True)]}
     if prediction.presence is not None:
-        is_there, said = truth.any(axis=(2, 3)), prediction.presence >= HALF
+        is_there, said = presence_truth(scan, target), prediction.presence >= HALF
         return {"hits": [float((is_there & said).sum())], "wrong": [float((is_there ^ said).sum())]}
     return {}
 
@@ -271,6 +282,10 @@ def predict_with(
 def datasets(job: Job, store: Store, names: list[str], rank: int, ranks: int) -> tuple[Any, BatchSampler]:
     """The training items of a run and what draws batches from them, for one rank of several."""
     config, cache_bytes = job.config, job.cache_bytes // max(1, job.habits.workers)
+    pseudo = job.pseudo()
+    if pseudo is not None:
+        store = Enlarged(store, pseudo, names)
+        names = [*names, *store.added]
     seed, batch, group = config.train.seed, config.train.batch_size, config.train.accumulate
     epochs, boxes = config.train.epochs, _boxes(job, store, names)
     if isinstance(config, Seg3d):
@@ -286,7 +301,9 @@ def datasets(job: Job, store: Store, names: list[str], rank: int, ranks: int) ->
                 "classifier has none; take it out"
             )
         exclusive = isinstance(config, Seg25d) and config.model.activation == "softmax"
-        slices = SliceDataset(store, names, config.data, config.augment, seed, cache_bytes, ignored, exclusive, boxes)
+        slices = SliceDataset(
+            store, names, config.data, config.augment, seed, cache_bytes, ignored, exclusive, boxes, target_of(config)
+        )
         return slices, BatchSampler(
             slices.positive, shown.empty_share, batch, seed, rank, ranks, group, positive_share=shown.positive_share,
             cases=slices.cases if shown.by == "case" else None, epochs=epochs,
@@ -299,8 +316,9 @@ def _boxes(job: Job, store: Store, names: list[str]) -> dict[str, Box]:
     crop = crop_of(job.config)
     if crop is None:
         return {}
-    detectors = job.detectors()
-    return {name: find_box(crop, store.scan(name), *detectors) for name in names}
+    noted, fresh = job.detectors(), job.detectors(detect_box)
+    new = store.added if isinstance(store, Enlarged) else ()
+    return {name: find_box(crop, store.scan(name), *(fresh if name in new else noted)) for name in names}
 
 
 def _write_oof(job: Job, store: Store, held: list[str], info: WeightsInfo, device: torch.device) -> None:

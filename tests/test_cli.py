@@ -15,7 +15,7 @@ from casefold.config.paths import Paths
 from toy_members import seg3d
 
 VERBS = [
-    *"init look check prepare folds fold train full runs augment oof tune submit score demo".split(),
+    *"init look check prepare folds fold train full runs augment oof tune submit score demo twins".split(),
     *"bundle compress study pseudo diff vote lb".split(),
 ]
 

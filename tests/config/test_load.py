@@ -13,6 +13,7 @@ from casefold.config.load import (
     differing_fields,
     dump,
     load_dataset,
+    load_detector,
     load_ensemble,
     load_experiment,
     load_study,
@@ -30,7 +31,7 @@ from casefold.readers.table import READERS
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 FILES = sorted(path.relative_to(CONFIGS).with_suffix("").as_posix() for path in CONFIGS.glob("*/*.yaml"))
-MEMBERS = [name for name in FILES if name.split("/")[0] not in ("datasets", "ensembles", "studies")]
+MEMBERS = [name for name in FILES if name.split("/")[0] not in ("datasets", "detect", "ensembles", "studies")]
 SMALL = "kind: seg25d\nname: a\nmodel: {arch: unet, encoder: e}\ntrain: {epochs: 1}\n"
 VOLUME = "kind: seg3d\nname: a\ntrain: {epochs: 1}\n"
 SET = "reader: nifti\nroot: x\nclasses: [a]\n"
@@ -303,6 +304,8 @@ def test_every_config_that_we_ship_loads(name: str) -> None:
         load_dataset(CONFIGS, whole.dataset)
         for member in whole.members:
             load_experiment(CONFIGS, member)
+    elif folder == "detect":
+        assert load_detector(CONFIGS, stem).kind == "detect"
     else:
         kind = load_experiment(CONFIGS, name).kind  # type: ignore[attr-defined]
         assert folder in (kind, "smoke")

@@ -3,7 +3,7 @@
 # The environment is the active one where it has torch (Kaggle, conda, a venv), otherwise ./.venv.
 set -euo pipefail
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
-known="demo test init look check prepare folds fold0..fold4 train full runs augment oof report tune compare submit score bundle lb diff vote help"
+known="demo test init look check prepare folds fold0..fold4 train full runs augment oof report tune compare submit score bundle compress study pseudo twins lb diff vote help"
 
 show_help() {
     cat <<'END'
@@ -30,6 +30,10 @@ A verb a step. Each first runs the earlier steps that are missing; the same comm
   score            a submission or label maps against a truth  ./run.sh score lgg submission.csv truth.csv
                    or the fold table's test part               ./run.sh score lgg --part test
   bundle           wheels, weights, notebook for Kaggle        ./run.sh bundle lgg --owner me
+  compress         smaller nets: what they save and cost       ./run.sh compress lgg --member lgg_lite0
+  study            nets on more and on fewer cases, drawn      ./run.sh study aneja
+  pseudo           labels for scans that have none             ./run.sh pseudo lgg --data more_scans
+  twins            every winner's system, small, on a phantom  ./run.sh twins uw_3rd
   lb               what was handed in, and CV against LB       ./run.sh lb lgg
                    write down what a submission scored         ./run.sh lb add submission.csv --public 0.889
   diff             how far two submissions agree               ./run.sh diff a.csv b.csv
@@ -171,7 +175,7 @@ verb=${1:-help}
 case $verb in
 help | -h | --help) show_help && exit ;;
 demo | test | init | look | check | prepare | folds | train | full | runs | augment | oof | report | tune | compare | submit | score | \
-    bundle | lb | diff | vote) words=("$verb") ;;
+    bundle | compress | study | pseudo | twins | lb | diff | vote) words=("$verb") ;;
 fold[0-9] | fold[1-9][0-9]) words=(fold "${verb#fold}") ;;
 *)
     echo "run.sh: unknown verb '$verb'; the verbs are: $known" >&2

@@ -15,10 +15,10 @@ from casefold.config.experiments import as_plain
 from casefold.config.paths import Paths
 from toy_members import seg3d
 
-VERBS = (
-    "init look check prepare folds fold train full runs augment oof tune submit score demo report compare "
-    "bundle diff vote lb"
-).split()
+VERBS = [
+    *"init look check prepare folds fold train full runs augment oof tune submit score demo twins".split(),
+    *"report compare bundle compress study pseudo diff vote lb".split(),
+]
 
 
 @pytest.fixture

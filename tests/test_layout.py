@@ -14,12 +14,13 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "src" / "casefold"
 # A room may import from itself and from those before it. A package is one room.
 ROOMS = (
-    "core files processes config rle filters readers intensity store prepare folds data models losses metrics predict "
-    "oof train postprocess recipe ensemble infer tune submission rerun voting starter check leaderboard analysis "
-    "report bundle pipeline cli_open cli_training cli_report cli_submission cli"
+    "core files processes config rle filters readers intensity store views prepare folds data models losses metrics "
+    "detect predict oof train postprocess recipe ensemble infer tune submission rerun voting starter check leaderboard "
+    "analysis report bundle pipeline cli_open cli_training cli_report cli_submission cli"
 ).split()
 NOTEBOOK = (
-    "core processes config rle readers store data models predict postprocess recipe ensemble infer submission rerun"
+    "core processes config rle readers store views data models detect predict postprocess recipe ensemble infer "
+    "submission rerun"
 ).split()
 BLOCKED = (
     "casefold.train casefold.report casefold.pipeline casefold.tune "

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[1]
-STEPS = (
-    "demo init look check prepare folds train full runs augment oof report tune compare submit score "
-    "bundle lb diff vote"
-).split()
+STEPS = [
+    *"demo init look check prepare folds train full runs augment oof report tune compare submit score".split(),
+    *"bundle compress study pseudo twins lb diff vote".split(),
+]
 VERBS = [*STEPS, "test", "help", "fold0"]
 ROOTS = ("DATA", "STORE", "RUNS", "CONFIGS", "FOLDS")
 

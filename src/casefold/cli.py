@@ -1,6 +1,8 @@
 """A verb a step, the same words as run.sh."""
 
+from contextlib import nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import pandas as pd
@@ -246,6 +248,22 @@ def demo(
             typer.echo(f"\n{title}")
             show(frame)
         typer.echo(f"\n{out / 'submission.csv'} is valid; look at {out / 'predictions.png'}")
+
+
+@app.command()
+def twins(
+    rows: Annotated[list[str] | None, typer.Argument(help="rows of the field, as uw_1st [default: every one]")] = None,
+    keep: Annotated[Path | None, typer.Option(help="a folder for all they leave [default: a temporary one]")] = None,
+) -> None:
+    """The systems of the field, each small, on the phantom, to a table of what ran. Example: casefold twins uw_3rd"""
+    with explained():
+        from casefold.pipeline.twins import table, twins_step
+
+        with TemporaryDirectory() if keep is None else nullcontext(keep) as work:
+            lines = list(twins_step(Paths.from_environment().configs, Path(work), rows or ()))
+        show(table(lines))
+    if any(line["ran"] == "no" for line in lines):
+        raise typer.Exit(1)
 
 
 app.add_typer(cli_report.app)

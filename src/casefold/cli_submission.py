@@ -1,4 +1,4 @@
-"""The verbs of a competition's end: the bundle for Kaggle, the book of scores, submissions against one another."""
+"""The verbs of a competition's end: the bundle, smaller nets, studies, pseudo-labels, scores, comparisons."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -39,6 +39,65 @@ def bundle(
         folder, lines = bundle_step(opened(name, jobs, device), out, options)
         typer.echo("\n".join(lines))
         typer.echo(f"{folder}/README.md says how it goes to Kaggle")
+
+
+@app.command()
+def compress(
+    name: Name,
+    member: Annotated[str, typer.Option(help="which of its members, a seg25d or a seg3d")],
+    fold: Annotated[int, typer.Option(help="which of its runs; the cases held out of it give the Dice")] = 0,
+    amounts: Annotated[str, typer.Option(help="shares to prune, parted by commas")] = "0.2,0.4,0.6,0.8,0.9",
+    way: Annotated[
+        list[str] | None,
+        typer.Option(help="global, pair, structured, half or onnx; repeatable [default: all that can be]"),
+    ] = None,
+    keep: Annotated[
+        str | None, typer.Option(help="save the structured one of one amount as a run of a member of this name")
+    ] = None,
+    jobs: Jobs = None,
+) -> None:
+    """Prune, narrow, halve, export: size, time, memory, Dice. Example: casefold compress lgg --member lgg_lite0"""
+    with explained():
+        from casefold.pipeline.compressing import compress_step, keep_step
+
+        shares = [_share(text) for text in amounts.split(",")]
+        if keep is not None and len(shares) != 1:
+            raise ConfigError(f"--keep saves one net: give one share, --amounts 0.5, not {len(shares)}")
+        project = opened(name, jobs, "cpu")
+        table = compress_step(project, member, fold, shares, way or [])
+        show(table.drop(columns="saves"))
+        for words, ways in table[table["saves"] != ""].groupby("saves", sort=False)["way"]:
+            typer.echo(f"{', '.join(dict.fromkeys(ways))} saves {words}")
+        if keep is not None:
+            typer.echo(str(keep_step(project, member, fold, shares[0], keep)))
+
+
+@app.command()
+def study(
+    name: Annotated[str, typer.Argument(help="a study: a file of configs/studies, without .yaml, or any file's path")],
+    redo: Annotated[bool, typer.Option("--redo", help="move earlier runs aside and train again")] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="runs side by side; they share the cores")] = 1,
+    device: Device = "auto",
+) -> None:
+    """Networks on more and on fewer cases: Dice, time, memory, a picture. Example: casefold study aneja"""
+    with explained():
+        from casefold.config.load import load_study
+        from casefold.pipeline.studying import study_step
+
+        paths = Paths.from_environment()
+        wanted = load_study(Path(name) if name.endswith(".yaml") else paths.configs / "studies" / f"{name}.yaml")
+        table = study_step(paths, wanted, jobs, device, redo)
+        by_class = [column for column in table if str(column).startswith(tuple(f"{n} " for n in wanted.unlike.names))]
+        show(table.drop(columns=by_class))
+        out = paths.study(wanted.dataset, wanted.name)
+        typer.echo(f"{out / 'table.csv'} has the changed scans by class too; look at {out / 'figure.png'}")
+
+
+def _share(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as e:
+        raise ConfigError(f"--amounts takes shares parted by commas, 0.2,0.5, not {text!r}") from e
 
 
 class _Book(TyperGroup):
@@ -83,6 +142,23 @@ def add_to_book(
         entry = add_step(Paths.from_environment(), file, public, private, note, of)
         made = {"recipe": entry.recipe, "commit": entry.commit[:8], "cross-fitted": entry.cross_fitted}
         typer.echo(f"{entry.file}: " + ", ".join(f"{name} {value or 'unknown'}" for name, value in made.items()))
+
+
+@app.command()
+def pseudo(
+    name: Name,
+    folder: Annotated[Path, typer.Option("--data", "--input", help="scans without labels, in the data set's layout")],
+    margin: Annotated[int, typer.Option(help="voxels whose q lies so near to a level are ignored; of 255")] = 26,
+    confidence: Annotated[float, typer.Option(help="scans of less are left out; 0 to 1, see the table")] = 0.7,
+    full: Annotated[bool, typer.Option("--full", help="for fits on all cases too, by all folds' models")] = False,
+    jobs: Jobs = None, device: Device = "auto",
+) -> None:  # fmt: skip
+    """Label scans, fold by fold, for members to train on. Example: casefold pseudo lgg --data more_scans"""
+    with explained():
+        from casefold.pipeline.teaching import Rule, pseudo_step
+
+        show(pseudo_step(opened(name, jobs, device), folder, Rule(margin, confidence), full))
+        typer.echo(f"members take them by  train: {{pseudo: {{ensemble: {name}}}}}")
 
 
 @app.command()

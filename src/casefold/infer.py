@@ -59,6 +59,25 @@ def infer(loaded: Loaded, scan: Scan, exclusive: bool = False, rung: int = 0, fa
     if they were. fast: these members predict in other batches, so that masks may differ where an ensemble's q is within
     1 of what decides it (counted in `near_level`); the gate and truncation always say the same.
     """
+    recipe = loaded.recipe
+    chosen, masks, maps = masks_and_maps(loaded, scan, rung, fast)
+    labels = None
+    if exclusive:
+        levels = np.array([chosen.levels[name] for name in recipe.classes], np.uint8)
+        # what post-processing has filled in lies below the level; there a class stands at its level
+        filled = np.where(masks, np.maximum(maps, levels[:, None, None, None]), maps)
+        labels = label_map(filled, levels.tolist(), allowed=masks)
+    near = near_level(maps, chosen, recipe.classes)
+    return Masks(scan.case, scan.name, recipe.classes, scan.slice_names, masks, labels, near)
+
+
+def masks_and_maps(
+    loaded: Loaded, scan: Scan, rung: int = 0, fast: bool = False
+) -> tuple[Rung, NDArray[np.bool_], NDArray[np.uint8]]:
+    """One scan's masks and the combined maps behind them (class, z, y, x), as `infer` has them.
+
+    The rung that made them comes first: the one asked for, without members that say nothing of this scan.
+    """
     recipe, chosen = loaded.recipe, loaded.recipe.rung(rung)
     absent = [name for name in chosen.members if name not in loaded.members and name not in loaded.outside]
     if absent:
@@ -68,15 +87,7 @@ def infer(loaded: Loaded, scan: Scan, exclusive: bool = False, rung: int = 0, fa
     if not scan.statistics:
         scan = replace(scan, statistics=scan_statistics(scan.image))
     chosen, predictions = _predictions(loaded, chosen, scan, fast)
-    masks, maps = to_masks(predictions, chosen, recipe.classes, scan.grid.spacing_mm)
-    labels = None
-    if exclusive:
-        levels = np.array([chosen.levels[name] for name in recipe.classes], np.uint8)
-        # what post-processing has filled in lies below the level; there a class stands at its level
-        filled = np.where(masks, np.maximum(maps, levels[:, None, None, None]), maps)
-        labels = label_map(filled, levels.tolist(), allowed=masks)
-    near = near_level(maps, chosen, recipe.classes)
-    return Masks(scan.case, scan.name, recipe.classes, scan.slice_names, masks, labels, near)
+    return chosen, *to_masks(predictions, chosen, recipe.classes, scan.grid.spacing_mm)
 
 
 def _predictions(loaded: Loaded, rung: Rung, scan: Scan, fast: bool) -> tuple[Rung, dict[str, Prediction]]:

@@ -2,6 +2,7 @@
 
 import logging
 import multiprocessing
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -36,17 +37,19 @@ def prepare(
     limit: int | None = None,
     cases: Sequence[str] = (),
     stay_partial: bool = False,
+    folder: Path | None = None,
 ) -> Store:
     """Read the training scans into the store; scans whose source did not change are left alone.
 
+    folder: read the scans there instead, which are not labelled.
     progress: wraps the names of the scans as they are done, for a bar. limit, cases: only the first so many scans,
     only those of these cases, beside what the store holds already; the rest is recorded as left out.
     stay_partial: what an earlier call left out stays out. Raises DataError where the disk has too little room, before
     anything is written, and, after all others are prepared, where scans can't be read.
     """
-    raws = find(config, raw_root, "train")
+    raws = find(config, raw_root, "train") if folder is None else find(config, raw_root, "test", folder)
     if not raws:
-        raise DataError(f"no scans below {raw_root}; check `root` in the data set's config and CASEFOLD_DATA")
+        raise DataError(f"no scans below {folder or raw_root}; check `root` in the data set's config and CASEFOLD_DATA")
     form = hash_value([LAYOUT, config.model_dump(mode="json", exclude=set(config.OUTSIDE_STORE))])
     index = _read_index(store_root)
     chosen = _chosen(raws, limit, cases, index["left_out"] if stay_partial else {})
@@ -67,7 +70,7 @@ def prepare(
     held = {raw.name: raw.case for raw in raws if raw.name in (chosen | current) - failed.keys()}
     left_out = {raw.name: raw.case for raw in raws if raw.name not in chosen | current}
     if held and (waiting or (index["scans"], index["left_out"]) != (held, left_out)):
-        _write_index(config, list(held), left_out, store_root)
+        write_index(config.classes, list(held), left_out, store_root)
     if failed:
         lines = "\n".join(f"  {name}: {reason}" for name, reason in failed.items())
         raise DataError(
@@ -157,14 +160,29 @@ def _prepare_one(config: Dataset, raw: RawScan, root: Path, form: str) -> str | 
         record = {**_record(scan), "source": source}
     except (CasefoldError, OSError, MemoryError) as e:
         return f"{type(e).__name__}: {e}"
-    folder = root / "scans" / raw.name
+    _write_folder(scan, record, root / "scans" / raw.name)
+    return None
+
+
+def write_scan(scan: Scan, source: dict[str, Any], folder: Path, image: Path) -> None:
+    """Write one scan's folder of a store anew. source: what it was made from, kept in its record.
+
+    image: a file of another store that holds the scan's image; it is linked, or copied where files can't be.
+    """
+    _write_folder(scan, {**_record(scan), "source": source}, folder, image)
+
+
+def _write_folder(scan: Scan, record: dict[str, Any], folder: Path, image: Path | None = None) -> None:
     try:
         (folder / "scan.json").unlink(missing_ok=True)
         if folder.exists():
             shutil.rmtree(folder)  # with what a killed run left half written
         folder.mkdir(parents=True)
         for what, array in _arrays(scan).items():
-            _write_array(folder / f"{what}.npy", array)
+            if what == "image" and image is not None:
+                _link(image, folder / "image.npy")
+            else:
+                _write_array(folder / f"{what}.npy", array)
         write_json(folder / "scan.json", record)
     except OSError as e:
         shutil.rmtree(folder, ignore_errors=True)
@@ -172,7 +190,13 @@ def _prepare_one(config: Dataset, raw: RawScan, root: Path, form: str) -> str | 
             f"{folder} can't be written: {e.strerror or e}. Make room there, or set CASEFOLD_STORE to another folder; "
             "the scans that are done stay, and the same command does only the rest"
         ) from e
-    return None
+
+
+def _link(path: Path, other: Path) -> None:
+    try:
+        os.link(path, other)
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(path, other)
 
 
 def _arrays(scan: Scan) -> dict[str, NDArray[Any]]:
@@ -229,7 +253,8 @@ def _read_index(root: Path) -> dict[str, Any]:
     return index if index.get("layout") == LAYOUT else {"scans": {}, "left_out": {}}
 
 
-def _write_index(config: Dataset, names: list[str], left_out: dict[str, str], root: Path) -> None:
+def write_index(classes: Sequence[str], names: Sequence[str], left_out: Mapping[str, str], root: Path) -> None:
+    """Write what a store holds, by the records in these scans' folders; left_out: scan to case."""
     for path in root.glob(".*.part"):  # half written by a killed run
         path.unlink(missing_ok=True)
     rows: list[dict[str, Any]] = []
@@ -241,13 +266,13 @@ def _write_index(config: Dataset, names: list[str], left_out: dict[str, str], ro
         for z, slice_name in enumerate(record["slice_names"]):
             row = {"case": record["case"], "scan": name, "z": z, "slice": slice_name, "height": record["shape"][1],
                    "width": record["shape"][2], "labelled": record["pixels"] is not None}  # fmt: skip
-            for index, class_name in enumerate(config.classes):
+            for index, class_name in enumerate(classes):
                 row[class_name] = 0 if record["pixels"] is None else record["pixels"][index][z]
             rows.append(row)
     with atomic(root / "slices.csv") as stream:
         stream.write(pd.DataFrame(rows).to_csv(index=False).encode())
         stream.flush()  # the disk has room for it before the index that is there goes
         (root / "store.json").unlink(missing_ok=True)
-    header = {"layout": LAYOUT, "classes": config.classes, "data_hash": hash_value([config.classes, content]),
+    header = {"layout": LAYOUT, "classes": classes, "data_hash": hash_value([classes, content]),
               "scans": cases, "left_out": left_out}  # fmt: skip
     write_json(root / "store.json", header)

@@ -9,20 +9,31 @@ from pathlib import Path
 import pytest
 
 import casefold
-from casefold.bundle.wheels import LACKING, PERHAPS_OLD, build_wheel, check_tags, checkout, pinned, tags_of, wanted
+from casefold.bundle.wheels import (
+    FOR_DETECTORS,
+    LACKING,
+    PERHAPS_OLD,
+    build_wheel,
+    check_tags,
+    checkout,
+    pinned,
+    tags_of,
+    wanted,
+)
 from casefold.core import ConfigError, DataError
 from test_layout import NOTEBOOK, PACKAGE, run_python
 
 # In Kaggle's image, by the names they are imported by.
 IMAGE = {
     "albumentations", "cv2", "einops", "matplotlib", "nibabel", "numpy", "pandas", "PIL", "pydantic", "pydicom",
-    "safetensors", "scipy", "SimpleITK", "sklearn", "torch", "tqdm", "yaml",
+    "safetensors", "scipy", "SimpleITK", "sklearn", "torch", "torchvision", "tqdm", "yaml",
 }  # fmt: skip
 BROUGHT = {
     "segmentation_models_pytorch": "segmentation-models-pytorch",
     "monai": "monai",
     "cc3d": "connected-components-3d",
     "timm": "timm",
+    "ultralytics": "ultralytics",
 }
 NEVER_ON_KAGGLE = {
     "highdicom",  # writes segmentation objects, and a bundle's results are a CSV
@@ -53,7 +64,7 @@ def test_predicting_imports_no_augmentation() -> None:
 
 
 def test_no_wheel_is_brought_for_nothing() -> None:
-    assert set(BROUGHT.values()) == {*LACKING, *PERHAPS_OLD}
+    assert set(BROUGHT.values()) == {*LACKING, *PERHAPS_OLD, *FOR_DETECTORS}
     assert set(BROUGHT) <= {name for room in NOTEBOOK for name in third_parties(room)}
 
 

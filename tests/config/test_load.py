@@ -13,8 +13,10 @@ from casefold.config.load import (
     differing_fields,
     dump,
     load_dataset,
+    load_detector,
     load_ensemble,
     load_experiment,
+    load_study,
     parse_experiment,
     read_yaml,
     save,
@@ -23,13 +25,13 @@ from casefold.config.losses import LossConfig
 from casefold.config.paths import Paths
 from casefold.core import ConfigError
 from casefold.data.augment import PATCH_PIPELINES, SLICE_PIPELINES
-from casefold.models.slices import SMP_ARCHS
+from casefold.models.slices import OWN_NETS, SMP_ARCHS
 from casefold.models.volumes import NETS
 from casefold.readers.table import READERS
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 FILES = sorted(path.relative_to(CONFIGS).with_suffix("").as_posix() for path in CONFIGS.glob("*/*.yaml"))
-MEMBERS = [name for name in FILES if name.split("/")[0] not in ("datasets", "ensembles")]
+MEMBERS = [name for name in FILES if name.split("/")[0] not in ("datasets", "detect", "ensembles", "studies")]
 SMALL = "kind: seg25d\nname: a\nmodel: {arch: unet, encoder: e}\ntrain: {epochs: 1}\n"
 VOLUME = "kind: seg3d\nname: a\ntrain: {epochs: 1}\n"
 SET = "reader: nifti\nroot: x\nclasses: [a]\n"
@@ -68,8 +70,8 @@ def test_all_faults_are_told_at_once_with_place_and_nearest_word(tmp_path: Path)
         "(did you mean 'percentile'?); came 'percentle'",
         "data.windw: unknown word (did you mean 'window'?)",
         "losses.1.weigth: unknown word (did you mean 'weight'?)",
-        "model.arch: allowed: unet, unetplusplus, upernet, fpn, manet, linknet, pspnet, deeplabv3plus, segformer "
-        "(did you mean 'unetplusplus'?); came 'unetplus'",
+        "model.arch: allowed: unet, unetplusplus, upernet, fpn, manet, linknet, pspnet, deeplabv3plus, segformer, "
+        "plain_unet, capsules (did you mean 'unetplusplus'?); came 'unetplus'",
         "model.pretraind: unknown word (did you mean 'pretrained'?)",
         "train.average.decay: Input should be less than 1; came 2",
         "train.epochs: Input should be greater than or equal to 1; came 0",
@@ -118,7 +120,7 @@ def test_all_faults_are_told_at_once_with_place_and_nearest_word(tmp_path: Path)
             VOLUME + "model: {arch: segresnets}\n",
             [
                 "model.arch: allowed: unet, attention_unet, residual_unet, dynunet, segresnet, flexible_unet, "
-                "swinunetr (did you mean 'segresnet'?); came 'segresnets'"
+                "swinunetr, unetr, plain_unet, capsules (did you mean 'segresnet'?); came 'segresnets'"
             ],
         ),
         (
@@ -297,11 +299,13 @@ def test_every_config_that_we_ship_loads(name: str) -> None:
     folder, stem = name.split("/")
     if folder == "datasets":
         assert not Path(load_dataset(CONFIGS, stem).root).is_absolute()
-    elif folder == "ensembles":
-        ensemble = load_ensemble(CONFIGS, stem)
-        load_dataset(CONFIGS, ensemble.dataset)
-        for member in ensemble.members:
+    elif folder in ("ensembles", "studies"):
+        whole = load_study(CONFIGS / f"{name}.yaml") if folder == "studies" else load_ensemble(CONFIGS, stem)
+        load_dataset(CONFIGS, whole.dataset)
+        for member in whole.members:
             load_experiment(CONFIGS, member)
+    elif folder == "detect":
+        assert load_detector(CONFIGS, stem).kind == "detect"
     else:
         kind = load_experiment(CONFIGS, name).kind  # type: ignore[attr-defined]
         assert folder in (kind, "smoke")
@@ -314,5 +318,8 @@ def test_the_words_of_the_schema_are_those_of_the_tables() -> None:
     assert set(get_args(networks.ArchName)) == set(SMP_ARCHS)
     nets = get_args(get_args(networks.Seg3dModel)[0])
     assert {word for net in nets for word in get_args(net.model_fields["arch"].annotation)} == set(NETS)
+    own = [get_args(net)[0] for net in get_args(get_args(networks.Seg25dModel)[0])[1:]]
+    words = [word for net in own for word in get_args(net.model_fields["arch"].annotation)]
+    assert set(words) == set(networks.OWN_ARCHS) == set(OWN_NETS)
     formats = get_args(get_args(datasets.DatasetConfig)[0])
     assert {word for kind in formats for word in get_args(kind.model_fields["reader"].annotation)} == set(READERS)

@@ -13,7 +13,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "focal": [{}, {"gamma": 1.0, "alpha": 0.25}],
     "dice": [{}, {"pool": "sample"}, {"squared": True}, {"present_only": True}],
     "dice_fp": [{}, {"form": "literal"}],
-    "lovasz": [{}, {"pool": "sample", "present_only": True}],
+    "lovasz": [{}, {"pool": "sample", "present_only": True}, {"symmetric": True}],
     "generalized_dice": [{}, {"pool": "sample"}],
 }
 ACTIVATIONS = {"bce": ["sigmoid"], "ce": ["softmax"]}

@@ -95,6 +95,12 @@ def test_lovasz_weighs_each_hinge_by_its_step_of_the_iou() -> None:
     assert value == pytest.approx((2 + 0.5) / 2, abs=1e-6)
 
 
+def test_symmetric_lovasz_is_the_mean_with_what_lies_outside() -> None:
+    # outside, the one voxel of background has the largest hinge: IoU 1 to 0 at once, and 3 is all that counts
+    value = loss_of("lovasz", row(2, -1, 0.5), row(0, 1, 1), symmetric=True)
+    assert value == pytest.approx(((3 + 2 + 0.5) / 3 + 3) / 2, abs=1e-6)
+
+
 def test_lovasz_takes_a_mixed_target_by_one_half() -> None:
     assert loss_of("lovasz", row(2, -1, 0.5), row(0.4, 0.6, 0.8)) == loss_of("lovasz", row(2, -1, 0.5), row(0, 1, 1))
 

@@ -28,6 +28,10 @@ MULTIPLES = {
     "flexible_unet, resnet": (32, 32, 32),
     "flexible_unet, efficientnet": (32, 32, 32),
     "swinunetr": (32, 32, 32),
+    "unetr": (16, 16, 16),
+    "3D plain_unet": (2, 4, 4),
+    "3D plain_unet, every switch": (2, 4, 4),
+    "3D capsules": (2, 4, 4),
 }
 
 
@@ -74,8 +78,33 @@ def test_the_first_of_uw_madisons_segresnet() -> None:
     assert any(isinstance(part, nn.PReLU) for part in net.modules())
 
 
+def test_unetr_is_monais_for_the_patch_as_padded_and_trains_no_weight_that_is_not_read() -> None:
+    config = volume({"arch": "unetr", "feature_size": 2, "hidden_size": 12, "mlp_size": 16, "heads": 3}, (20, 32, 33))
+    net = build(config, 1, CLASSES).net
+    monai = nets.UNETR(1, CLASSES, (32, 32, 48), feature_size=2, hidden_size=12, mlp_dim=16, num_heads=3)
+    net.load_state_dict(monai.state_dict())
+    assert net.vit.patch_embedding.position_embeddings.shape == (1, 2 * 2 * 3, 12)
+    frozen = {name for name, weight in net.named_parameters() if not weight.requires_grad}
+    assert len(frozen) == 12 * 2 and all(".norm_cross_attn." in name for name in frozen)
+
+
+def test_unetr_is_as_large_as_the_paper_has_it() -> None:
+    with torch.device("meta"):
+        net = build(volume({"arch": "unetr"}, (96, 96, 96)), 1, 14)
+    vit = net.net.vit
+    assert (len(vit.blocks), vit.norm.normalized_shape, vit.blocks[0].mlp.linear1.out_features) == (12, (768,), 3072)
+    assert vit.blocks[0].attn.num_heads == 12
+
+
+def test_a_patch_of_one_voxel_at_the_deepest_level_is_taken_where_no_norm_stands() -> None:
+    for model in ({"arch": "capsules"}, {"arch": "plain_unet", "norm": "none"}):
+        config = volume(model, (8, 8, 8))
+        assert built(config).train()(image_for(config, (8, 8, 8)))["maps"].shape == (2, CLASSES, 8, 8, 8)
+
+
 SEGRESNET = {"filters": 8, "blocks_down": (1, 1), "blocks_up": (1,)}
 FLEXIBLE = {"arch": "flexible_unet", "backbone": "resnet10", "decoder_channels": (8, 8, 8, 8, 8)}
+UNETR = {"feature_size": 2, "hidden_size": 12, "mlp_size": 16, "heads": 3}
 UNET = {"channels": (8, 16), "strides": (2,)}
 
 
@@ -86,12 +115,13 @@ UNET = {"channels": (8, 16), "strides": (2,)}
         ({"arch": "attention_unet", **UNET}, "dropout", (4, 8, 8)),
         ({"arch": "segresnet", **SEGRESNET}, "dropout", (4, 8, 8)),
         (FLEXIBLE, "dropout", (32, 32, 64)),
+        ({"arch": "unetr", **UNETR}, "dropout", (32, 32, 64)),
         *(({"arch": "swinunetr", **SWIN}, f"{what}dropout", (32, 32, 64)) for what in ("", "attention_", "path_")),
     ],
 )
 def test_dropout_draws_in_training_and_not_out_of_it(model: dict[str, Any], rate: str, size: Size) -> None:
     for share in (0.0, 0.5):
-        config = volume({**model, rate: share})
+        config = volume({**model, rate: share}, size)
         net, image, found = built(config), image_for(config, size), {}
         for training in (True, False):
             for seed in (0, 1):
@@ -107,9 +137,9 @@ def test_checkpointing_keeps_less_and_gives_the_same_gradients() -> None:
     assert recomputed < kept
 
 
-@pytest.mark.parametrize("arch", ["unet", "segresnet", "dynunet"])
+@pytest.mark.parametrize("arch", ["unet", "segresnet", "dynunet", "unetr"])
 def test_a_net_without_checkpointing_is_named(arch: str) -> None:
-    wanted = rf"train\.gradient_checkpointing: {arch} has none; of the 3D nets, swinunetr has"
+    wanted = rf"train\.gradient_checkpointing: {arch} has none; of the 3D nets, swinunetr, plain_unet, capsules have"
     with pytest.raises(ConfigError, match=wanted):
         build(volume({"arch": arch}, gradient_checkpointing=True), 1, CLASSES)
 
@@ -127,6 +157,8 @@ def test_a_net_without_checkpointing_is_named(arch: str) -> None:
             (1, 2, 2),
             r"data\.patch: 1 x 2 x 2 leaves one voxel .* of this unet, .* take more than 1 x 2 x 2, or fewer levels",
         ),
+        ({"arch": "plain_unet", "channels": (8, 8), "strides": (2,)}, (2, 2, 2), "one voxel at .* of this plain_unet"),
+        ({"arch": "unetr"}, None, r"data\.patch: unetr learns a place for each cube of one size; give a patch"),
         (
             {"arch": "flexible_unet", "backbone": "resnet_34"},
             (64, 64, 64),
@@ -134,6 +166,6 @@ def test_a_net_without_checkpointing_is_named(arch: str) -> None:
         ),
     ],
 )
-def test_what_cannot_be_built_is_told(model: dict[str, Any], patch: Size, message: str) -> None:
+def test_what_cannot_be_built_is_told(model: dict[str, Any], patch: Size | None, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        build(volume(model, patch), 1, CLASSES)
+        build(volume(model, patch, batch_size=1), 1, CLASSES)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from casefold.config.experiments import Seg3d, as_plain
+from casefold.config.experiments import Seg3d, Seg25d, as_plain
 from casefold.models.build import PaddedNet, build
 from toy_members import cls, seg3d, seg25d
 
@@ -26,7 +26,13 @@ class Toy:
     outputs: frozenset[str] = field(default=frozenset({"maps"}))
 
 
-def volume(model: dict[str, Any], patch: Size = (64, 64, 64), **train: Any) -> Seg3d:
+def own(arch: str, size: Size, odd: Size, *more: Size, **model: Any) -> Toy:
+    """A 2.5D member of a net of our own."""
+    plain = as_plain(seg25d(data={"size": size}))
+    return Toy(Seg25d.model_validate(plain | {"model": {"arch": arch, **model}}), size, odd, more)
+
+
+def volume(model: dict[str, Any], patch: Size | None = (64, 64, 64), **train: Any) -> Seg3d:
     """A 3D member of another net than the toy U-Net."""
     plain = as_plain(seg3d(train=train))
     return Seg3d.model_validate(plain | {"model": model, "data": {"patch": patch}})
@@ -45,6 +51,8 @@ def deep(arch: str, size: Size, odd: Size, *more: Size, **model: Any) -> Toy:
 LEVELS: dict[str, Any] = {"channels": (8, 8, 16), "strides": ((1, 2, 2), 2)}  # 2 x 4 x 4 voxels make one at the bottom
 SMALL, SMALL_ODD = (4, 8, 16), (3, 7, 9)
 SWIN = {"feature_size": 12, "depths": (1, 1, 1, 1), "window": 2}
+PLAIN = {"channels": (8, 8, 16), "strides": (2, 2)}
+CAPSULES = {"types": (2, 2, 3), "dims": (4, 4, 8)}
 CONVNEXT = {"encoder": "tu-test_convnext"}  # without a stage at half the size, as all transformers
 NETS: dict[str, Toy] = {
     "cls": Toy(cls(), (32, 32), (35, 50), (), frozenset({"presence"})),
@@ -68,6 +76,13 @@ NETS: dict[str, Toy] = {
     "upernet, aux": flat("upernet", (4, 4), aux_head=True, activation="softmax", **CONVNEXT),
     "fpn, aux": flat("fpn", (4, 4), aux_head=True),
     "deeplabv3plus, aux": flat("deeplabv3plus", (4, 4), aux_head=True, encoder="resnet18"),
+    "plain_unet": own("plain_unet", (8, 16), (6, 13), **PLAIN, norm="none", convolutions=1),
+    "plain_unet, every switch": own(
+        "plain_unet", (16, 32), (13, 25), (8, 16), (4, 8), channels=(8, 8, 8, 16), residual=True, attention=True,
+        separable=True, norm="group", act="prelu", dropout=0.2, up="linear", deep_supervision=2, activation="softmax",
+    ),
+    "plain_unet, strides": own("plain_unet", (12, 24), (11, 13), **PLAIN | {"strides": (2, 3)}, norm="batch"),
+    "capsules": own("capsules", (8, 16), (6, 13), **CAPSULES, strides=(2, 2), activation="softmax"),
     "3D unet": deep("unet", SMALL, SMALL_ODD, **LEVELS, act="relu"),
     "3D unet, plain": deep("unet", SMALL, SMALL_ODD, **LEVELS, res_units=0, norm="batch", activation="softmax"),
     "attention_unet": deep("attention_unet", SMALL, SMALL_ODD, **LEVELS, dropout=0.1),
@@ -93,6 +108,15 @@ NETS: dict[str, Toy] = {
         "flexible_unet", (64, 32, 32), (33, 20, 32), backbone="efficientnet-b0", decoder_channels=(8, 8, 8, 8, 8)
     ),
     "swinunetr": deep("swinunetr", (64, 32, 32), (33, 20, 32), **SWIN),
+    "unetr": deep(
+        "unetr", (16, 32, 32), (9, 20, 32), feature_size=2, hidden_size=12, mlp_size=16, heads=3, dropout=0.1
+    ),
+    "3D plain_unet": deep("plain_unet", SMALL, SMALL_ODD, **LEVELS),
+    "3D plain_unet, every switch": deep(
+        "plain_unet", SMALL, SMALL_ODD, (4, 4, 8), **LEVELS, residual=True, attention=True, separable=True,
+        norm="group", act="leakyrelu", dropout=0.2, up="linear", deep_supervision=1, activation="softmax",
+    ),
+    "3D capsules": deep("capsules", SMALL, SMALL_ODD, **CAPSULES, strides=((1, 2, 2), 2), kernel=5, routing=2),
 }  # fmt: skip
 
 

@@ -117,6 +117,21 @@ def test_presence_by_class_truncates_each_class_by_its_own() -> None:
     assert done[:, :, 0, 0].tolist() == [[True, True, True], [False, False, True]]
 
 
+def test_what_lies_footward_of_labels_cut_off_is_emptied() -> None:
+    # Above level 128: 72, 32, -28, 22, -118; the sum is largest behind slice 3, though slice 2 alone says no.
+    known = presence(200, 160, 100, 150, 10)
+    assert after(Truncate(member="ends", foot="first"), *["#"] * 5, presence=known) == (".", ".", "#", "#", "#")
+    assert after(Truncate(member="ends", foot="first", level=120), *["#"] * 5, presence=known) == (*"....", "#")
+    assert after(Truncate(member="ends", foot="first", level=201), *["#"] * 5, presence=known) == ("#",) * 5
+    turned = presence(10, 150, 100, 160, 200)
+    assert after(Truncate(member="ends", foot="last"), *["#"] * 5, presence=turned) == ("#", "#", "#", ".", ".")
+
+
+def test_one_slice_that_errs_far_from_the_foot_empties_nothing() -> None:
+    assert after(Truncate(member="ends", foot="first"), *["#"] * 4, presence=presence(0, 0, 255, 0)) == ("#",) * 4
+    assert after(Truncate(member="ends", foot="first"), "#", "#", presence=presence(128, 127)) == (".", "#")
+
+
 def test_presence_that_is_missing_or_misshapen_is_refused() -> None:
     with pytest.raises(DataError, match=r"truncate wants the presence of ends; there is that of \['gate'\]"):
         after(Truncate(member="ends"), "#", presence={"gate": np.zeros((1, 1), np.uint8)})

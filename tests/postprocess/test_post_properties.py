@@ -60,7 +60,9 @@ DRAWN: dict[str, Callable[[Generator], Step]] = {
     "fill_gaps": lambda rng: FillGaps(max_slices=int(rng.integers(1, 4))),
     "drop_runs": lambda rng: DropRuns(min_slices=int(rng.integers(2, 4))),
     "drop_ends": drop_ends,
-    "truncate": lambda rng: Truncate(member="ends", level=int(rng.integers(60, 200))),
+    "truncate": lambda rng: Truncate(
+        member="ends", level=int(rng.integers(60, 200)), foot=(None, "first", "last")[rng.integers(3)]
+    ),
     "overlap": lambda rng: Overlap(rule=("priority", "largest")[rng.integers(2)]),
 }  # fmt: skip
 ALONE = [name for name in DRAWN if name != "overlap"]  # these see one class at a time

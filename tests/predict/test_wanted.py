@@ -144,9 +144,9 @@ def test_members_that_read_alike_normalise_a_slice_once(monkeypatch: pytest.Monk
     made: list[tuple[int, int]] = []
     real = reading.fit_planes
 
-    def count(planes: Tensor, data: Any, name: str) -> Tensor:
+    def count(planes: Tensor, data: Any, name: str, spacing_mm: Any) -> Tensor:
         made.append(data.size)
-        return real(planes, data, name)
+        return real(planes, data, name, spacing_mm)
 
     monkeypatch.setattr(reading, "fit_planes", count)
     scan, shared = ramp_scan((5, 4, 5)), SharedSlices()

@@ -8,6 +8,7 @@ import pytest
 from test_search import planted
 from toy_search import says, scan_of
 
+from casefold.config.presence import CutOff
 from casefold.tune.sanity import faults, spread
 
 FAULTS: dict[str, tuple[Callable[[Any], Any], str]] = {
@@ -45,6 +46,24 @@ def test_a_classifier_too_is_looked_at() -> None:
     assert seen(lambda p: p[::-1])["c"][0].startswith("the classes a and b are swapped")
     assert seen(lambda p: p[:, ::-1])["c"][0].startswith("axis z is flipped")
     assert seen(lambda p: np.concatenate([p[:, :1], p[:, :-1]], 1))["c"][0].startswith("shifted by +1 slice along z")
+
+
+def test_a_truncation_member_is_held_against_its_own_truth() -> None:
+    """Labels begin on slice 2 or 3 of 6 with their full area, so what lies before them was cut off."""
+    target = CutOff(name="cut_off")
+
+    def seen(change: Callable[[Any], Any], targets: dict[str, CutOff]) -> dict[str, list[str]]:
+        pairs = []
+        for number in range(6):
+            truth = np.zeros((1, 6, 2, 2), bool)
+            truth[0, 2 + number % 2 :] = True
+            scan = scan_of(f"case{number}", "day0", truth)
+            pairs.append((scan, {"c": says(scan, "c", presence=change(np.where(truth.any(axis=(2, 3)), 20, 230)))}))
+        return faults(pairs, targets)
+
+    assert seen(lambda p: p, {"c": target}) == {}
+    assert seen(lambda p: p[:, ::-1], {"c": target})["c"][0].startswith("axis z is flipped")
+    assert seen(lambda p: p, {})["c"][0].startswith("axis z is flipped")  # as presence it would be refused
 
 
 @pytest.mark.parametrize("seed", range(5))

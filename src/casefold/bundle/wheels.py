@@ -26,6 +26,8 @@ LACKING = {
 }
 # What the image has, but perhaps too old: brought, and installed only where the image's is out of our range.
 PERHAPS_OLD = {"timm": "every encoder; pure Python"}
+# What detectors want besides, where an ensemble has some (AGPL-3.0).
+FOR_DETECTORS = {"ultralytics": "the detectors that members are cropped by; pure Python"}
 OWN_SOURCES = ("src", "pyproject.toml", "requirements.txt", "README.md", "LICENSE")
 MANYLINUX = ("manylinux2014_x86_64", *(f"manylinux_2_{minor}_x86_64" for minor in range(17, 29)))  # Kaggle's is newer
 LIST = "requirements.txt"
@@ -39,32 +41,37 @@ def checkout() -> Path:
     return root
 
 
-def gather_wheels(folder: Path, python: str) -> list[Path]:
+def gather_wheels(folder: Path, python: str, detectors: bool = False) -> list[Path]:
     """Build and fetch every wheel into `folder`, with the list of what the notebook installs beside them.
 
-    python: the notebook's, as `3.12`. Raises DataError where one can't be had or would not install there.
+    python: the notebook's, as `3.12`. detectors: with what these want. Raises DataError where
+    one can't be had or would not install there.
     """
     tags = set(tags_of(python))
     folder.mkdir(parents=True, exist_ok=True)
     build_wheel(checkout(), folder)
-    fetch(pinned(), folder, python)
+    fetch(pinned(detectors), folder, python)
     wheels = sorted(folder.glob("*.whl"))
     check_tags(wheels, tags, python)
-    write_text(folder / LIST, "".join(f"{line}\n" for line in wanted(checkout())))
+    write_text(folder / LIST, "".join(f"{line}\n" for line in wanted(checkout(), detectors)))
     return wheels
 
 
-def pinned() -> list[str]:
+def pinned(detectors: bool = False) -> list[str]:
     """What is fetched: each package in the version installed here."""
-    return [f"{name}=={version(name)}" for name in (*LACKING, *PERHAPS_OLD)]
+    return [f"{name}=={version(name)}" for name in (*_lacking(detectors), *PERHAPS_OLD)]
 
 
-def wanted(source: Path) -> list[str]:
+def wanted(source: Path, detectors: bool = False) -> list[str]:
     """What the notebook asks pip for: ours, what the image lacks, and the ranges of what it may have."""
     lines = (line.partition("#")[0].strip() for line in (source / "requirements.txt").read_text().splitlines())
     ranges = {wish.name: str(wish) for wish in map(Requirement, filter(None, lines))}
-    lacking = [f"{name}=={version(name)}" for name in LACKING]
+    lacking = [f"{name}=={version(name)}" for name in _lacking(detectors)]
     return [f"casefold=={__version__}", *lacking, *(ranges[name] for name in PERHAPS_OLD)]
+
+
+def _lacking(detectors: bool) -> list[str]:
+    return [*LACKING, *(FOR_DETECTORS if detectors else ())]
 
 
 def build_wheel(source: Path, folder: Path) -> None:

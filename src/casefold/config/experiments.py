@@ -8,7 +8,8 @@ from casefold.config.base import Strict
 from casefold.config.external import External
 from casefold.config.inputs import SliceData, VolumeData
 from casefold.config.losses import Bce, Dice, LossConfig, check_losses
-from casefold.config.networks import ClsModel, Seg2dModel, Seg3dModel
+from casefold.config.networks import ClsModel, Seg3dModel, Seg25dModel
+from casefold.config.presence import IS_THERE, CutOff, PresenceTarget
 from casefold.config.sampling import PatchSampler, SliceSampler
 from casefold.config.training import Train
 
@@ -22,7 +23,9 @@ Flip = Literal["x", "y", "z", "xy", "xz", "yz", "xyz"]
 class Predict(Strict):
     """How a member predicts, in OOF, submission and bundle alike."""
 
-    flips: tuple[Flip, ...] = Field((), description="axes flipped together, one more pass each")
+    flips: tuple[Flip, ...] = Field(
+        (), description="axes flipped together, one more pass each; x and y of a slice as the network sees it"
+    )
     average: Literal["probabilities", "logits"] = "probabilities"
     batch_size: int = Field(16, ge=1)
 
@@ -37,9 +40,10 @@ class Experiment(Strict):
 
 
 class Cls(Experiment):
-    """Slice classifier: for each class, is it on this slice?"""
+    """Slice classifier: for each class, is it on this slice, or does the slice lie beyond labels that were cut off?"""
 
     kind: Literal["cls"]
+    target: PresenceTarget = IS_THERE
     data: SliceData = SliceData()
     sampler: SliceSampler = SliceSampler()
     model: ClsModel
@@ -48,6 +52,12 @@ class Cls(Experiment):
     @model_validator(mode="after")
     def _losses_fit(self) -> "Cls":
         check_losses(self.losses, "sigmoid", self.train.label_smoothing, presence=True, maps=False)
+        if self.data.plane != "axial":
+            raise ValueError(f"data.plane: presence is by axial slice, so a classifier reads no {self.data.plane} ones")
+        if isinstance(self.target, CutOff) and self.train.mix.cutmix > 0:
+            raise ValueError("train.mix.cutmix: no box of a slice tells whether labels are cut off; take mixup")
+        if isinstance(self.target, CutOff) and self.train.pseudo is not None:
+            raise ValueError("train.pseudo: where people cut labels off is not to be learnt from an ensemble's labels")
         return self
 
 
@@ -57,7 +67,7 @@ class Seg25d(Experiment):
     kind: Literal["seg25d"]
     data: SliceData = SliceData()
     sampler: SliceSampler = SliceSampler()
-    model: Seg2dModel
+    model: Seg25dModel
     losses: tuple[LossConfig, ...] = (Bce(), Dice())
 
     @model_validator(mode="after")
@@ -66,6 +76,10 @@ class Seg25d(Experiment):
         check_losses(self.losses, self.model.activation, self.train.label_smoothing, presence, maps=True)
         if any("z" in flip for flip in self.predict.flips):
             raise ValueError("predict.flips: a slice has no z axis; flip along x, y or xy")
+        if self.data.plane != "axial" and presence:
+            raise ValueError(f"model.presence_head: presence is by axial slice; data.plane {self.data.plane} has none")
+        if self.data.plane != "axial" and self.sampler.ignore_edges:
+            raise ValueError("sampler.ignore_edges: annotations begin and end at axial slices; take data.plane axial")
         return self
 
 

@@ -1,4 +1,4 @@
-"""Schema of what a network reads: normalisation, slices in a window, patches of a scan."""
+"""Schema of what a network reads: normalisation, crop and plane, slices in a window, patches of a scan."""
 
 from typing import Annotated, Literal
 
@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 from casefold.config.base import Strict
 from casefold.core import Triple
 
+Plane = Literal["axial", "coronal", "sagittal"]
 PERCENTILES = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 98.0, 99.0, 99.5, 99.9, 100.0)
 
 
@@ -68,19 +69,66 @@ NormalizeConfig = Annotated[
 ]
 
 
+class BodyCrop(Strict):
+    """The box along y and x of what is brighter than a level: its largest piece in 3D, in any modality, plus a margin.
+
+    The level lies between two of the scan's own percentiles: 0 is `low`, 1 is `high`. A scan in which nothing is
+    brighter stays whole.
+    """
+
+    name: Literal["body"]
+    low: Percentile = 1.0
+    high: Percentile = 99.0
+    level: float = Field(0.1, gt=0, lt=1)
+    median_px: Literal[1, 3, 5, 7] = Field(5, description="side of the square whose majority decides; against noise")
+    margin_px: int = Field(4, ge=0, description="added on every side, as far as the slice goes")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "BodyCrop":
+        if self.low >= self.high:
+            raise ValueError(f"low {self.low:g} should lie below high {self.high:g}")
+        return self
+
+
+class DetectorCrop(Strict):
+    """The box along y and x that a `detect` member finds, by its model of the same fold, plus a margin.
+
+    Models of different folds may crop differently: each is brought back to the scan by itself, then their
+    probabilities are averaged, whatever `predict.average` says of one model's flips.
+    """
+
+    name: Literal["detector"]
+    member: str = Field(description="the detector's name")
+    margin_px: int = Field(0, ge=0, description="added on every side, as far as the slice goes")
+
+
+CropConfig = Annotated[BodyCrop | DetectorCrop, Field(discriminator="name")]
+CROP = Field(
+    None, description="null reads whole slices; else all are cut to one box, outside of which nothing is found"
+)
+
+
 class SliceData(Strict):
-    """2.5D input: the slices at these offsets from the one in question, at one size; past the ends the end repeats."""
+    """2.5D input: the slices at these offsets from the one in question, at one size; past the ends the end repeats.
+
+    plane: which way the scan is cut: axial as it was read, coronal (slices along y, their height is z) or sagittal
+    (along x, their height is z, their width y). fit: `resize` brings every slice to `size`, which alone decides the
+    shape of a pixel; `pad` fills up at the far ends; `square` resizes until a pixel is as high as wide in mm and the
+    slice just fits into `size`, then pads, and is refused where the spacing is unknown.
+    """
 
     window: tuple[int, ...] = Field((-1, 0, 1), min_length=1)
-    plane: Literal["axial"] = "axial"
-    size: tuple[int, int] = Field((256, 256), description="height, width")
-    fit: Literal["resize", "pad"] = "resize"
+    crop: CropConfig | None = CROP
+    plane: Plane = "axial"
+    size: tuple[int, int] = Field((256, 256), description="height, width of the slice as the network sees it")
+    fit: Literal["resize", "pad", "square"] = "resize"
     normalize: NormalizeConfig = PercentileNormalize()
 
 
 class VolumeData(Strict):
-    """3D input: the scan resampled by `zoom` (or to `spacing_mm`), cut in patches of `patch` voxels, or whole."""
+    """3D input: a scan or its crop, resampled by `zoom` (or to `spacing_mm`), in patches of `patch`, or whole."""
 
+    crop: CropConfig | None = CROP
     patch: tuple[int, int, int] | None = Field(None, description="z, y, x; null trains and predicts whole scans")
     zoom: Triple | None = Field(None, description="z, y, x: size after over size before")
     spacing_mm: Triple | None = Field(None, description="z, y, x: resample to this; refused where spacing is unknown")

@@ -10,14 +10,16 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from casefold.config.base import Dataset, Strict
 from casefold.config.datasets import DatasetConfig
+from casefold.config.detectors import Detect
 from casefold.config.ensembles import Ensemble
 from casefold.config.experiments import Experiment, ExperimentConfig, MemberConfig, as_plain
 from casefold.config.external import External, Manifest
+from casefold.config.studies import Study
 from casefold.core import ConfigError, nearest_word
 from casefold.files import write_text
 
 Config = TypeVar("Config")
-Named = TypeVar("Named", bound=Experiment | External | Ensemble)
+Named = TypeVar("Named", bound=Experiment | External | Ensemble | Detect | Study)
 SCHEMA_VERSION = 1
 BOOL = "tag:yaml.org,2002:bool"
 
@@ -71,9 +73,19 @@ def load_member_config(configs: Path, member: str, overrides: Sequence[str] = ()
     return _check_name(_load(path := configs / f"{member}.yaml", TypeAdapter(MemberConfig), overrides), path)
 
 
+def load_detector(configs: Path, name: str, overrides: Sequence[str] = ()) -> Detect:
+    """The detector `configs/detect/<name>.yaml`; its `name:` must be the file's name."""
+    return _check_name(_load(path := configs / "detect" / f"{name}.yaml", TypeAdapter(Detect), overrides), path)
+
+
 def load_ensemble(configs: Path, name: str, overrides: Sequence[str] = ()) -> Ensemble:
     """The ensemble `configs/ensembles/<name>.yaml`; its `name:` must be the file's name."""
     return _check_name(_load(path := configs / "ensembles" / f"{name}.yaml", TypeAdapter(Ensemble), overrides), path)
+
+
+def load_study(path: Path) -> Study:
+    """The study of that file; its `name:` must be the file's name."""
+    return _check_name(_load(path, TypeAdapter(Study), ()), path)
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -97,6 +109,11 @@ def read_manifest(path: Path) -> Manifest:
 def parse_experiment(content: dict[str, Any], origin: Path) -> Experiment:
     """An experiment as saved with a run or a recipe (`schema: 1` in front)."""
     return _validate_saved(content, TypeAdapter(ExperimentConfig), origin)
+
+
+def parse_detector(content: dict[str, Any], origin: Path) -> Detect:
+    """A detector as saved with a run or a bundle (`schema: 1` in front)."""
+    return _validate_saved(content, TypeAdapter(Detect), origin)
 
 
 def parse_dataset(content: dict[str, Any], origin: Path) -> Dataset:

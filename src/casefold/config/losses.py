@@ -116,6 +116,7 @@ class Lovasz(Region):
     """Lovász extension of the IoU (Berman 2018): of the hinge under sigmoid, of the probabilities under softmax."""
 
     name: Literal["lovasz"] = "lovasz"
+    symmetric: bool = Field(False, description="the mean of this and of the same for what lies outside each class")
 
 
 class GeneralizedDice(Region):

@@ -1,18 +1,28 @@
 """Schema of the networks, one class a family; what a 3D net halves and where stands beside it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from casefold.config.base import Strict
+from casefold.config.own_networks import (
+    Activation,
+    ActName,
+    CapsuleParts,
+    Capsules2d,
+    GroupedNormName,
+    NormName,
+    PlainParts,
+    PlainUnet2d,
+    Triple,
+    check_groups,
+    check_heads,
+    check_strides,
+)
 
 ArchName = Literal["unet", "unetplusplus", "upernet", "fpn", "manet", "linknet", "pspnet", "deeplabv3plus", "segformer"]
-NormName = Literal["instance", "batch"]
-GroupedNormName = Literal["instance", "batch", "group"]
-ActName = Literal["prelu", "relu", "leakyrelu"]
-Activation = Literal["sigmoid", "softmax"]
-Triple = tuple[int, int, int]
-GROUPS = 8  # of a group norm
+OWN_ARCHS = ("plain_unet", "capsules")  # besides those of smp
 
 
 class ClsModel(Strict):
@@ -44,6 +54,29 @@ class Seg2dModel(Strict):
     )
     aux_head: bool = Field(False, description="one more map in training, from the encoder at a 16th of the size")
 
+    @field_validator("arch", mode="before")
+    @classmethod
+    def _known(cls, arch: Any) -> Any:
+        known = (*get_args(ArchName), *OWN_ARCHS)
+        if arch not in known:
+            words = ", ".join(map(repr, known))
+            raise PydanticCustomError("literal_error", "Input should be {expected}", {"expected": words})
+        return arch
+
+
+def _family(content: Any) -> str:
+    """Where a word is unknown, smp's: so a misspelt arch is told together with what else is wrong below it."""
+    arch = content.get("arch") if isinstance(content, dict) else getattr(content, "arch", None)
+    return arch if arch in OWN_ARCHS else "smp"
+
+
+Seg25dModel = Annotated[
+    Annotated[Seg2dModel, Tag("smp")]
+    | Annotated[PlainUnet2d, Tag("plain_unet")]
+    | Annotated[Capsules2d, Tag("capsules")],
+    Discriminator(_family),
+]
+
 
 class _Volume(Strict):
     activation: Activation = "sigmoid"
@@ -53,9 +86,13 @@ class _Volume(Strict):
         """The strides (z, y, x) from each level of the net to the next, from the input down."""
         raise NotImplementedError
 
+    @property
+    def normed(self) -> bool:
+        """Whether a norm stands at the deepest level."""
+        return True
 
-class _Strided(_Volume):
-    channels: tuple[int, ...] = Field((32, 64, 128, 256), min_length=2)
+
+class _Levelled(_Volume):
     strides: tuple[int | Triple, ...] = (2, 2, 2)
 
     @property
@@ -63,12 +100,30 @@ class _Strided(_Volume):
         """As configured."""
         return tuple((s, s, s) if isinstance(s, int) else s for s in self.strides)
 
+
+class _Strided(_Levelled):
+    channels: tuple[int, ...] = Field((32, 64, 128, 256), min_length=2)
+
     @model_validator(mode="after")
     def _strides_fit(self) -> "_Strided":
-        if len(self.strides) != len(self.channels) - 1:
-            raise ValueError(
-                f"{len(self.channels)} channels want {len(self.channels) - 1} strides, not {len(self.strides)}"
-            )
+        check_strides(self.strides, len(self.channels), "channels")
+        return self
+
+
+class PlainUnet3d(PlainParts, _Strided):
+    """The 3D U-Net (Cicek 2016) with the switches of the 2D one."""
+
+    arch: Literal["plain_unet"]
+
+
+class Capsules3d(CapsuleParts, _Levelled):
+    """A capsule network after SegCaps (LaLonde 2018), over volumes."""
+
+    arch: Literal["capsules"]
+
+    @model_validator(mode="after")
+    def _strides_fit(self) -> "Capsules3d":
+        check_strides(self.strides, len(self.types), "types")
         return self
 
 
@@ -96,7 +151,7 @@ class ResidualUnet(_Strided):
 
     @model_validator(mode="after")
     def _grouped(self) -> "ResidualUnet":
-        _check_groups(self.channels)
+        check_groups(self.channels)
         return self
 
 
@@ -113,9 +168,9 @@ class DynUnet(_Strided):
     def _parts_fit(self) -> "DynUnet":
         if len(self.channels) < 3:
             raise ValueError("dynunet has at least 3 levels; give 3 channels or more")
-        _check_heads(self.deep_supervision, len(self.channels))
+        check_heads(self.deep_supervision, len(self.channels))
         if self.norm == "group":
-            _check_groups(self.channels)
+            check_groups(self.channels)
         return self
 
 
@@ -141,11 +196,11 @@ class SegResNet(_Volume):
         ups = len(self.blocks_down) - 1
         if len(self.blocks_up) != ups:
             raise ValueError(f"{ups + 1} blocks_down want {ups} blocks_up, not {len(self.blocks_up)}")
-        _check_heads(self.deep_supervision, ups + 1)
+        check_heads(self.deep_supervision, ups + 1)
         if self.deep_supervision and self.dropout:
             raise ValueError("dropout: segresnet has none under deep_supervision; take one of the two")
         if self.norm == "group":
-            _check_groups((self.filters,))
+            check_groups((self.filters,))
         return self
 
 
@@ -180,20 +235,43 @@ class SwinUnetr(_Volume):
         return ((2, 2, 2),) * 5
 
 
+class Unetr(_Volume):
+    """MONAI's UNETR (Hatamizadeh 2021): a transformer of 12 blocks over cubes of 16 voxels, `data.patch` its size."""
+
+    arch: Literal["unetr"]
+    feature_size: int = Field(16, ge=1, description="channels at full size; each level down doubles them")
+    hidden_size: int = Field(768, ge=1, description="numbers by which the transformer knows a cube")
+    mlp_size: int = Field(3072, ge=1)
+    heads: int = Field(12, ge=1, description="of attention; they share out hidden_size")
+    dropout: float = Field(0.0, ge=0, lt=1, description="after attention, in the MLPs and of what enters")
+
+    @property
+    def level_strides(self) -> tuple[Triple, ...]:
+        """Four halvings."""
+        return ((2, 2, 2),) * 4
+
+    @property
+    def normed(self) -> bool:
+        """Not by other cubes: its norms over space stand from an 8th of the size up."""
+        return False
+
+    @model_validator(mode="after")
+    def _heads_share(self) -> "Unetr":
+        if self.hidden_size % self.heads:
+            raise ValueError(f"{self.heads} heads do not divide a hidden_size of {self.hidden_size}")
+        return self
+
+
 Seg3dModel = Annotated[
-    Unet3d | AttentionUnet | ResidualUnet | DynUnet | SegResNet | FlexibleUnet | SwinUnetr,
+    Unet3d
+    | AttentionUnet
+    | ResidualUnet
+    | DynUnet
+    | SegResNet
+    | FlexibleUnet
+    | SwinUnetr
+    | Unetr
+    | PlainUnet3d
+    | Capsules3d,
     Field(discriminator="arch"),
 ]
-
-
-def _check_heads(heads: int, levels: int) -> None:
-    if heads > levels - 2:
-        raise ValueError(
-            f"deep_supervision: of {levels} levels, {levels - 2} at most lie between output and bottom, not {heads}"
-        )
-
-
-def _check_groups(channels: tuple[int, ...]) -> None:
-    odd = [count for count in channels if count % GROUPS]
-    if odd:
-        raise ValueError(f"group norm has {GROUPS} groups, which do not divide {odd} channels; take multiples")

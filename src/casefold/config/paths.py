@@ -40,3 +40,7 @@ class Paths:
     def ensemble(self, dataset: str, name: str) -> Path:
         """What tune and report write for an ensemble."""
         return self.runs / dataset / "ensembles" / name
+
+    def study(self, dataset: str, name: str) -> Path:
+        """The runs, the table and the picture of a study."""
+        return self.runs / dataset / "studies" / name

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from casefold.config.base import Strict
+from casefold.config.presence import Foot
 from casefold.core import HALF
 
 
@@ -127,11 +128,15 @@ class Truncate(Step):
 
     The member says on which slices a label can be; presence of one class counts for all. Where no slice reaches the
     level, all are emptied.
+    foot: the member says instead which slices lie footward of labels that were cut off (a `cls` of target `cut_off`).
+    Its slices from the foot on are emptied, up to where the presence above the level, summed, is largest: no slice
+    alone decides, and where none reaches the level, none is emptied.
     """
 
     name: Literal["truncate"] = "truncate"
     member: str
     level: int = Field(HALF, ge=1, le=255)
+    foot: Foot | None = None
 
 
 class Overlap(Step):

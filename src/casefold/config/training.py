@@ -151,6 +151,16 @@ class InitFrom(Strict):
         return self
 
 
+class PseudoLabels(Strict):
+    """Scans that `casefold pseudo` had labelled by an ensemble of this data set: they train, and are never scored.
+
+    Each fold takes those that the same fold's models labelled; what these have seen counts as seen.
+    """
+
+    ensemble: str
+    share: float = Field(0.5, gt=0, lt=1, description="of the scans that train, at most; the most confident ones")
+
+
 class Train(Strict):
     """How a member is trained."""
 
@@ -168,6 +178,7 @@ class Train(Strict):
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="targets t become t (1 - s) + s / 2")
     mix: Mix = Mix()
     init_from: InitFrom | None = None
+    pseudo: PseudoLabels | None = None
     compile: bool = Field(False, description="torch.compile")
     gradient_checkpointing: bool = Field(
         False,

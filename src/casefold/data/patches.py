@@ -1,7 +1,7 @@
 """3D: scans on the network's grid, patches drawn from them, and maps brought back to the scan's own grid."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -20,6 +20,7 @@ from casefold.data.cache import ArrayCache
 from casefold.data.memory import give_back_freed
 from casefold.data.normalize import normalizer
 from casefold.store import Store
+from casefold.views import Box, crop_scan, refuse_without_boxes
 
 Shape = tuple[int, int, int]
 PIECE = 16  # slices resampled at a time
@@ -95,17 +96,20 @@ class PatchDataset(Dataset[dict[str, Any]]):
     An item: image float32 (modality, z, y, x), maps float32 (class, z, y, x), keep float32 (1, z, y, x), name.
     A scan smaller than the patch is padded with the scan's lowest intensity. Of a scan that lies on the network's grid
     only the patch is read. cache_bytes: memory to keep resampled scans in, in each process that loads; one for which
-    there is no room is resampled for every patch. epochs: how long a share that is a ramp takes.
+    there is no room is resampled for every patch. epochs: how long a share that is a ramp takes. boxes: by scan what
+    `data.crop` leaves of it.
     """
 
     def __init__(
         self, store: Store, scans: list[str], data: VolumeData, sampler: PatchSampler, augment: str, seed: int,
-        cache_bytes: int = 0, epochs: int = 1,
+        cache_bytes: int = 0, epochs: int = 1, boxes: Mapping[str, Box] | None = None,
     ) -> None:  # fmt: skip
         from casefold.data.augment import augment_patch, patch_pipeline  # albumentations, which predicting goes without
 
         self.augment = augment_patch
         self.store, self.data, self.sampler, self.seed, self.epochs = store, data, sampler, seed, epochs
+        self.boxes = boxes or {}
+        refuse_without_boxes(data.crop, scans, self.boxes)
         groups: dict[str, list[str]] = {}
         for name in scans:
             groups.setdefault(store.case_of[name] if sampler.by == "case" else name, []).append(name)
@@ -122,6 +126,7 @@ class PatchDataset(Dataset[dict[str, Any]]):
         group, turn = divmod(index, self.sampler.per_scan)
         scans = self.groups[group]
         scan = self.store.scan(scans[(epoch * self.sampler.per_scan + turn) % len(scans)])
+        scan = crop_scan(scan, self.boxes[scan.name]) if scan.name in self.boxes else scan
         volume = self._volume(scan)
         rng = np.random.default_rng([self.seed, epoch, index, 1])
         z, y, x = volume.masks.shape

@@ -1,10 +1,12 @@
 """2.5D: a window of slices as channels, at the network's size, and maps brought back to the scan's grid."""
 
 import math
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
@@ -12,10 +14,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from casefold.config.inputs import SliceData
-from casefold.core import DataError, Scan, unpack_masks
+from casefold.config.presence import IS_THERE, CutOff, PresenceTarget
+from casefold.core import DataError, Scan, Triple, unpack_masks
 from casefold.data.cache import ArrayCache
 from casefold.data.normalize import Floats, normalizer
+from casefold.data.presence import footward
 from casefold.store import Store
+from casefold.views import Box, refuse_without_boxes, view_scan, whole_box
 
 
 def slice_window(scan: Scan, z: int, data: SliceData, cache: ArrayCache | None = None) -> Floats:
@@ -28,7 +33,8 @@ def slice_window(scan: Scan, z: int, data: SliceData, cache: ArrayCache | None =
     numbers = normalizer(data.normalize, scan)
 
     def unit_slice(z: int) -> Floats:
-        return fit_planes(torch.from_numpy(numbers.to_unit(np.asarray(scan.image[:, z]))), data, scan.name).numpy()
+        unit = torch.from_numpy(numbers.to_unit(np.asarray(scan.image[:, z])))
+        return fit_planes(unit, data, scan.name, scan.grid.spacing_mm).numpy()
 
     last = scan.grid.shape[0] - 1
     planes = [min(max(z + offset, 0), last) for offset in data.window]
@@ -40,8 +46,15 @@ def slice_input(scan: Scan, z: int, data: SliceData, cache: ArrayCache | None = 
     return torch.from_numpy(normalizer(data.normalize, scan).finish(slice_window(scan, z, data, cache)))
 
 
-def fit_planes(planes: Tensor, data: SliceData, name: str) -> Tensor:
-    """Planes (channel, height, width) to the config's size; raises DataError where `fit: pad` meets a larger slice."""
+def fit_planes(planes: Tensor, data: SliceData, name: str, spacing_mm: Triple | None = None) -> Tensor:
+    """Planes (channel, height, width) to the config's size.
+
+    spacing_mm: of the scan in this plane. Raises DataError where `fit: pad` meets a larger slice, and where
+    `fit: square` knows no spacing.
+    """
+    if data.fit == "square":
+        inner = square_size(data, (planes.shape[1], planes.shape[2]), name, spacing_mm)
+        planes = planes if planes.shape[1:] == inner else _resize(planes[None], inner)[0]
     height, width = data.size
     if planes.shape[1:] == (height, width):
         return planes
@@ -55,8 +68,22 @@ def fit_planes(planes: Tensor, data: SliceData, name: str) -> Tensor:
     return F.pad(planes, (0, width - planes.shape[2], 0, height - planes.shape[1]))
 
 
-def to_grid(maps: Tensor, data: SliceData, shape: tuple[int, int]) -> Tensor:
+def square_size(data: SliceData, shape: tuple[int, int], name: str, spacing_mm: Triple | None) -> tuple[int, int]:
+    """The size within the config's at which a slice of `shape` has pixels as high as wide in mm, to a pixel."""
+    if spacing_mm is None:
+        raise DataError(f"{name}: data.fit square wants a known spacing, which is missing; write data.fit: resize")
+    high_mm, wide_mm = shape[0] * spacing_mm[1], shape[1] * spacing_mm[2]
+    px_a_mm = min(data.size[0] / high_mm, data.size[1] / wide_mm)
+    return max(1, round(high_mm * px_a_mm)), max(1, round(wide_mm * px_a_mm))
+
+
+def to_grid(
+    maps: Tensor, data: SliceData, shape: tuple[int, int], name: str = "", spacing_mm: Triple | None = None
+) -> Tensor:
     """The reverse of fit_planes for float maps (slice, class, height, width): linear, to slices of `shape`."""
+    if data.fit == "square":
+        height, width = square_size(data, shape, name, spacing_mm)
+        maps = maps[:, :, :height, :width]
     if tuple(maps.shape[2:]) == shape:
         return maps
     return maps[:, :, : shape[0], : shape[1]] if data.fit == "pad" else _resize(maps, shape).clamp(0, 1)
@@ -81,11 +108,13 @@ def near_edges(annotated: NDArray[np.bool_], count: int) -> NDArray[np.bool_]:
 
 
 class SliceDataset(Dataset[dict[str, Any]]):
-    """Labelled slices for training; indexed by (epoch, index), from which alone its augmentation is drawn.
+    """Labelled slices for training, of any plane; indexed by (epoch, index), from which alone augmentation is drawn.
 
     An item: image float32 (channel, height, width), maps float32 (class, height, width), presence float32 (class,),
     keep float32 (1, height, width) that is 0 where a voxel is to be ignored, name. Past the last item the indices begin
     again with the first, augmented otherwise.
+    boxes: by scan what `data.crop` leaves of it. target: what presence says; slices of which it says something are the
+    positive ones.
     cache_bytes: memory to keep slices in at the network's size, in each process that loads. ignore_edges: slices on
     either side of a class's edges (`near_edges`) whose keep is 0: keep is then (class, height, width), or, where the
     classes are `exclusive` (softmax), 0 for all of them.
@@ -93,16 +122,21 @@ class SliceDataset(Dataset[dict[str, Any]]):
 
     def __init__(
         self, store: Store, scans: list[str], data: SliceData, augment: str, seed: int, cache_bytes: int = 0,
-        ignore_edges: int = 0, exclusive: bool = False,
+        ignore_edges: int = 0, exclusive: bool = False, boxes: Mapping[str, Box] | None = None,
+        target: PresenceTarget = IS_THERE,
     ) -> None:  # fmt: skip
         from casefold.data.augment import augment_slice, slice_pipeline  # albumentations, which predicting goes without
 
         self.augment = augment_slice
         self.store, self.data, self.seed = store, data, seed
         self.cache = ArrayCache(cache_bytes)
-        rows = store.slices[store.slices["scan"].isin(scans)]
+        self.boxes = boxes or {}
+        refuse_without_boxes(data.crop, scans, self.boxes)
+        rows = self._rows(scans)
         self.items: list[tuple[str, int]] = list(zip(rows["scan"], rows["z"].tolist(), strict=True))
         annotated: NDArray[np.bool_] = (rows[list(store.classes)] > 0).to_numpy()
+        self.cut_off = self._cut_off(rows, target) if isinstance(target, CutOff) else None
+        annotated = annotated if self.cut_off is None else self.cut_off
         self.positive: NDArray[np.bool_] = np.logical_or.reduce(annotated, axis=1)
         self.cases: list[str] = rows["case"].tolist()
         self.counts: NDArray[np.bool_] = np.ones((len(rows), 1), np.bool_)  # in losses on maps: (item, 1 or class)
@@ -120,17 +154,44 @@ class SliceDataset(Dataset[dict[str, Any]]):
         epoch, index = key
         place = index % len(self.items)
         name, z = self.items[place]
-        scan = self.store.scan(name)
+        scan = self._scan(name)
         unit, targets = slice_window(scan, z, self.data, self.cache), self._targets(scan, z)
         unit, targets = self.augment(self.pipeline, unit, targets, (self.seed, epoch, index))
         image = normalizer(self.data.normalize, scan).finish(unit)
+        presence = targets[:-1].any(axis=(1, 2)) if self.cut_off is None else self.cut_off[place]
         return {
             "image": torch.from_numpy(image),
             "maps": torch.from_numpy(targets[:-1].astype(np.float32)),
-            "presence": torch.from_numpy(targets[:-1].any(axis=(1, 2)).astype(np.float32)),
+            "presence": torch.from_numpy(presence.astype(np.float32)),
             "keep": torch.from_numpy((1 - targets[-1:]) * self.counts[place, :, None, None].astype(np.float32)),
-            "name": f"{name}/{z}",
+            "name": f"{name}/{z}" if self.data.plane == "axial" else f"{name}/{self.data.plane} {z}",
         }
+
+    def _scan(self, name: str) -> Scan:
+        """A scan as the network sees it."""
+        scan = self.store.scan(name)
+        return view_scan(scan, self.boxes.get(name, whole_box(scan.grid.shape)), self.data.plane)
+
+    def _rows(self, scans: list[str]) -> pd.DataFrame:
+        """A row a slice: case, scan, its number as `z`, and by class whether it is there (above 0)."""
+        rows = self.store.slices[self.store.slices["scan"].isin(scans)]
+        if self.data.plane == "axial" and self.data.crop is None:
+            return rows
+        tables = [rows.iloc[:0]]
+        for name in dict.fromkeys(rows["scan"]):
+            bits = np.bitwise_or.reduce(_labels(self._scan(name)), axis=(1, 2))
+            table = {"case": self.store.case_of[name], "scan": name, "z": range(len(bits))}
+            on = unpack_masks(bits, len(self.store.classes)).astype(np.int64)
+            tables.append(pd.DataFrame(table | dict(zip(self.store.classes, on, strict=True))))
+        return pd.concat(tables, ignore_index=True)
+
+    def _cut_off(self, rows: pd.DataFrame, target: CutOff) -> NDArray[np.bool_]:
+        """By row and class, whether the slice lies footward of labels that were cut off: by whole slices' areas."""
+        found = np.zeros((len(rows), len(self.store.classes)), np.bool_)
+        areas = self.store.slices.set_index("scan")[list(self.store.classes)]
+        for name, places in rows.groupby("scan", sort=False).indices.items():
+            found[places] = footward(areas.loc[[name]].to_numpy(), target)
+        return found
 
     def _targets(self, scan: Scan, z: int) -> NDArray[np.uint8]:
         """The masks and, last, what is to be ignored, at the network's size: (class + 1, height, width)."""
@@ -139,9 +200,13 @@ class SliceDataset(Dataset[dict[str, Any]]):
         return np.unpackbits(bits, count=math.prod(shape)).reshape(shape)
 
     def _packed_targets(self, scan: Scan, z: int) -> NDArray[np.uint8]:
-        if scan.masks is None:
-            raise DataError(f"scan {scan.name} has no labels, so it can't train")
-        masks = unpack_masks(np.asarray(scan.masks[z]), len(scan.classes))
+        masks = unpack_masks(np.asarray(_labels(scan)[z]), len(scan.classes))
         ignore = np.zeros(masks.shape[1:], np.bool_) if scan.ignore is None else np.asarray(scan.ignore[z])
         targets = torch.from_numpy(np.concatenate([masks, ignore[None]]).astype(np.float32))
-        return np.packbits(fit_planes(targets, self.data, scan.name).numpy() >= 0.5)
+        return np.packbits(fit_planes(targets, self.data, scan.name, scan.grid.spacing_mm).numpy() >= 0.5)
+
+
+def _labels(scan: Scan) -> NDArray[Any]:
+    if scan.masks is None:
+        raise DataError(f"scan {scan.name} has no labels, so it can't train")
+    return scan.masks

@@ -66,7 +66,10 @@ def lovasz(loss: Lovasz, given: Compared) -> Tensor:
     else:
         errors = (1 - given.logits * (2 * truth - 1)).relu()
     keep = given.keep.expand_as(truth)
-    values = lovasz_extension(_pooled(loss, errors), _pooled(loss, truth * keep), _pooled(loss, keep))
+    errors, inside, kept = (_pooled(loss, part) for part in (errors, truth * keep, keep))
+    values = lovasz_extension(errors, inside, kept)
+    if loss.symmetric:  # a voxel errs as much about what is outside as about what is inside
+        values = (values + lovasz_extension(errors, kept - inside, kept)) / 2
     return _class_mean(loss, values, truth * keep)
 
 

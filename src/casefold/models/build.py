@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from casefold.config.experiments import Cls, Experiment, Seg3d, Seg25d
 from casefold.core import ConfigError
-from casefold.models.slices import SLICE_MULTIPLE, classifier, segmenter, size_argument
+from casefold.models.slices import SLICE_MULTIPLE, classifier, segmenter, size_argument, slice_multiple
 from casefold.models.volumes import size_multiple, volume_net
 
 Outputs = dict[str, Tensor]
@@ -47,18 +47,17 @@ class PaddedNet(nn.Module):
 
 def build(config: Experiment, modalities: int, classes: int, pretrained: bool = False) -> PaddedNet:
     """The network of a member; pretrained: load encoder weights as the config says (never needed for inference)."""
-    slices = SLICE_MULTIPLE, SLICE_MULTIPLE
     if isinstance(config, Seg3d):
         net = volume_net(config, modalities, map_channels(config.model.activation, classes))
         return PaddedNet(net, size_multiple(config.model), _named_maps)
     if isinstance(config, Cls):
         net = classifier(config, modalities * len(config.data.window), classes, pretrained)
         sized = size_argument(config.model.encoder.removeprefix("tu-"), config.data.size)
-        return PaddedNet(net, slices if sized else (1, 1), _named_presence)
+        return PaddedNet(net, (SLICE_MULTIPLE, SLICE_MULTIPLE) if sized else (1, 1), _named_presence)
     if isinstance(config, Seg25d):
         maps = map_channels(config.model.activation, classes)
         net = segmenter(config, modalities * len(config.data.window), maps, classes, pretrained)
-        return PaddedNet(net, slices, _named_maps)
+        return PaddedNet(net, slice_multiple(config.model), _named_maps)
     raise ConfigError(f"no network is known for {type(config).__name__}")
 
 

@@ -4,7 +4,8 @@ import importlib
 import logging
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from casefold.models.precision import resolve
 logger = logging.getLogger(__name__)
 Call = Callable[[NDArray[np.float32]], list[NDArray[np.float32]]]
 OPSET = 17
+PACKAGES: dict[str, tuple[str, ...]] = {"torch": (), "openvino": ("openvino",), "onnx": ("onnxruntime", "onnx")}
 
 
 def by_engine(engine: str, net: PaddedNet, config: Experiment, modalities: int, device: torch.device) -> PaddedNet:
@@ -35,7 +37,7 @@ def by_engine(engine: str, net: PaddedNet, config: Experiment, modalities: int, 
         return net
     if device.type != "cpu":
         raise ConfigError(f"the engine {engine} is for the CPU; on {device.type} take `torch`")
-    shape = _input_shape(net, config, modalities)
+    shape = input_shape(net, config, modalities)
     if shape is None:
         logger.warning("%s reads whole scans of any size: it stays in torch, not in %s", config.name, engine)
         return net
@@ -46,12 +48,39 @@ def by_engine(engine: str, net: PaddedNet, config: Experiment, modalities: int, 
     return PaddedNet(_EngineNet(call, names), net.multiple, _as_named)
 
 
+def export_onnx(net: PaddedNet, config: Experiment, modalities: int, path: Path) -> None:
+    """Write a trained network as ONNX in fp32, at the size at which the member reads, in batches of any size.
+
+    Raises ConfigError without the packages that the engine needs, and for a member that reads whole scans.
+    """
+    check_packages("onnx")
+    shape = input_shape(net, config, modalities)
+    if shape is None:
+        raise ConfigError(f"{config.name} reads whole scans of any size, but ONNX wants one; give data.patch")
+    flat, example = _Flat(net), torch.zeros(2, *shape)
+    with torch.no_grad(), torch.autocast("cpu", enabled=False):
+        _export_onnx(flat, example, path, list(net.outputs(net.net(example))))
+
+
+def open_onnx(path: Path, multiple: tuple[int, ...]) -> PaddedNet:
+    """What `export_onnx` wrote, in ONNX Runtime, with as many threads as torch has; multiple: the exported net's."""
+    call, names = _session(path)
+    return PaddedNet(_EngineNet(call, names), multiple, _as_named)
+
+
+def check_packages(engine: str) -> None:
+    """Raise ConfigError where an engine lacks one of its packages."""
+    for name in PACKAGES[engine]:
+        _package(name, engine)
+
+
 class _Flat(nn.Module):
-    """A network whose outputs come in a tuple, as engines want them."""
+    """A network whose outputs come in a tuple, as engines want them; no longer in training."""
 
     def __init__(self, net: PaddedNet) -> None:
         super().__init__()
         self.net, self.outputs = net.net, net.outputs
+        self.eval()  # all of it, or the exporter would set it back to training
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         return tuple(self.outputs(self.net(image)).values())
@@ -73,7 +102,7 @@ def _as_named(outputs: Outputs) -> Outputs:
     return outputs
 
 
-def _input_shape(net: PaddedNet, config: Experiment, modalities: int) -> tuple[int, ...] | None:
+def input_shape(net: PaddedNet, config: Experiment, modalities: int) -> tuple[int, ...] | None:
     """Channels and sizes of what the net inside sees, padded; None where they differ from scan to scan."""
     size: tuple[int, ...] | None
     if isinstance(config, Seg3d):
@@ -120,23 +149,32 @@ def _openvino(net: nn.Module, example: Tensor, precision: str) -> Call:
 
 def _onnx(net: nn.Module, example: Tensor, precision: str) -> Call:
     """In fp32, whatever the precision; ONNX Runtime has no bf16 on the CPU."""
-    ort = _package("onnxruntime", "onnx")
-    _package("onnx", "onnx")
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        path = f"{folder}/net.onnx"
+    check_packages("onnx")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "net.onnx"
+        _export_onnx(net, example, path)
+        return _session(path)[0]
+
+
+def _export_onnx(net: nn.Module, example: Tensor, path: Path, names: Sequence[str] | None = None) -> None:
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's remarks on itself and on shapes that are fixed here
         torch.onnx.export(
-            net, (example,), path, input_names=["image"], dynamic_axes={"image": {0: "batch"}},
-            opset_version=OPSET, dynamo=False,
+            net, (example,), str(path), input_names=["image"], output_names=names,
+            dynamic_axes={"image": {0: "batch"}}, opset_version=OPSET, dynamo=False,
         )  # fmt: skip
-        session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def _session(path: Path) -> tuple[Call, list[str]]:
+    ort = _package("onnxruntime", "onnx")
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
     def call(image: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         return list(session.run(None, {"image": image}))
 
-    return call
+    return call, [output.name for output in session.get_outputs()]
 
 
 # None: the network stays as it is.

@@ -1,15 +1,19 @@
-"""The 2D networks: timm's classifiers, and smp's segmenters over its own or timm's encoders."""
+"""The 2D networks: timm's classifiers, smp's segmenters over its own or timm's encoders, and segmenters of our own."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from casefold.config.experiments import Cls, Seg25d
-from casefold.config.networks import Seg2dModel
+from casefold.config.networks import Seg2dModel, Seg25dModel
 from casefold.core import ConfigError, nearest_word
+from casefold.models.capsules import CapsuleNet
 from casefold.models.heads import supervised
+from casefold.models.plain_unet import PlainUNet
 from casefold.models.pretrained import load_pretrained
+from casefold.models.volumes import check_deepest, size_multiple
 
 SMP_ARCHS = {
     "unet": "Unet",
@@ -22,6 +26,7 @@ SMP_ARCHS = {
     "deeplabv3plus": "DeepLabV3Plus",
     "segformer": "Segformer",
 }
+OWN_NETS: dict[str, Callable[[Any, int, int, bool], nn.Module]] = {"plain_unet": PlainUNet, "capsules": CapsuleNet}
 DECODER_DROPOUT = {"fpn": "decoder_dropout", "pspnet": "psp_dropout", "deeplabv3plus": "decoder_aspp_dropout"}
 # timm encoders whose windows are cut for one input size, which has to be told at build
 SIZED_ENCODERS = ("swin", "maxvit", "maxxvit", "coatnet", "vit_")
@@ -54,10 +59,13 @@ def classifier(config: Cls, channels: int, classes: int, pretrained: bool) -> nn
 
 
 def segmenter(config: Seg25d, channels: int, maps: int, classes: int, pretrained: bool) -> nn.Module:
-    """An smp net of `maps` logits, and of presence where the config has a head for it."""
+    """A net of `maps` logits; one of smp's also of presence, where the config has a head for it."""
+    model = config.model
+    if not isinstance(model, Seg2dModel):
+        check_deepest(model, "data.size", config.data.size)
+        return OWN_NETS[model.arch](model, channels, maps, config.train.gradient_checkpointing)
     import segmentation_models_pytorch as smp
 
-    model = config.model
     outputs = {"none": 0, "any": 1, "classes": classes}[model.presence_head]
     aux = {"aux_params": {"classes": outputs, "pooling": "avg", "dropout": model.dropout}} if outputs else {}
     size = size_argument(model.encoder.removeprefix("tu-"), config.data.size)
@@ -81,6 +89,11 @@ def segmenter(config: Seg25d, channels: int, maps: int, classes: int, pretrained
     if len(net.encoder.out_channels) <= DEPTH:
         _freeze_unread(net.encoder, torch.zeros(1, channels, *size.get("img_size", (2 * SLICE_MULTIPLE,) * 2)))
     return supervised(net, model.arch, maps, model.deep_supervision, model.aux_head)
+
+
+def slice_multiple(model: Seg25dModel) -> tuple[int, ...]:
+    """What y and x of a segmenter's input have to be divisible by."""
+    return (SLICE_MULTIPLE, SLICE_MULTIPLE) if isinstance(model, Seg2dModel) else size_multiple(model)
 
 
 def size_argument(encoder: str, size: tuple[int, int]) -> dict[str, tuple[int, int]]:

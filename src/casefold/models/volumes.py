@@ -1,4 +1,4 @@
-"""The 3D networks: a visible table from a config's `arch` to MONAI's nets, and what sizes each wants."""
+"""The 3D networks: a visible table from a config's `arch` to nets, most of them MONAI's, and what sizes each wants."""
 
 import math
 from collections.abc import Callable
@@ -9,7 +9,6 @@ from torch import nn
 
 from casefold.config.experiments import Seg3d
 from casefold.config.networks import (
-    GROUPS,
     AttentionUnet,
     DynUnet,
     FlexibleUnet,
@@ -18,8 +17,12 @@ from casefold.config.networks import (
     SegResNet,
     SwinUnetr,
     Unet3d,
+    Unetr,
 )
+from casefold.config.own_networks import GROUPS, Capsules2d, PlainUnet2d
 from casefold.core import ConfigError, nearest_word
+from casefold.models.capsules import CapsuleNet
+from casefold.models.plain_unet import PlainUNet
 from casefold.models.volume_nets import ResidualUNet, SupervisedDynUNet
 
 Builder = Callable[[Any, int, int], nn.Module]
@@ -29,29 +32,38 @@ SWIN_HEADS = (3, 6, 12, 24)  # of attention, by stage; they share out feature_si
 def volume_net(config: Seg3d, channels: int, maps: int) -> nn.Module:
     """The 3D net of a member, from `channels` modalities to `maps` logits.
 
-    Raises ConfigError where a patch leaves one voxel at the deepest level, and for a net without the gradient
-    checkpointing that was asked for.
+    Raises ConfigError where a patch leaves one voxel at the deepest level, for a net without the gradient
+    checkpointing that was asked for, and for one of a fixed size that is to see whole scans.
     """
     model, patch = config.model, config.data.patch
-    multiple = size_multiple(model)
-    if patch is not None and all(length <= least for length, least in zip(patch, multiple, strict=True)):
-        raise ConfigError(
-            f"data.patch: {' x '.join(map(str, patch))} leaves one voxel at the deepest level of this {model.arch}, "
-            f"where a norm has nothing to go by; take more than {' x '.join(map(str, multiple))}, or fewer levels"
-        )
+    if patch is not None:
+        check_deepest(model, "data.patch", patch)
+    if isinstance(model, Unetr):
+        builder: Builder = partial(_unetr, patch=patch)
+    else:
+        builder = NETS[model.arch]
     if not config.train.gradient_checkpointing:
-        return NETS[model.arch](model, channels, maps)
+        return builder(model, channels, maps)
     if model.arch not in CHECKPOINTED:
         raise ConfigError(
-            f"train.gradient_checkpointing: {model.arch} has none; of the 3D nets, {', '.join(CHECKPOINTED)} has"
+            f"train.gradient_checkpointing: {model.arch} has none; of the 3D nets, {', '.join(CHECKPOINTED)} have"
         )
     return CHECKPOINTED[model.arch](model, channels, maps)
 
 
-def size_multiple(model: Seg3dModel) -> tuple[int, int, int]:
-    """What z, y and x of the net's input have to be divisible by."""
-    z, y, x = (math.prod(stride[axis] for stride in model.level_strides) for axis in range(3))
-    return z, y, x
+def check_deepest(model: Seg3dModel | PlainUnet2d | Capsules2d, field: str, size: tuple[int, ...]) -> None:
+    """Raise ConfigError where inputs of a size leave one voxel at a net's deepest level, and a norm stands there."""
+    multiple = size_multiple(model)
+    if model.normed and all(length <= least for length, least in zip(size, multiple, strict=True)):
+        raise ConfigError(
+            f"{field}: {' x '.join(map(str, size))} leaves one voxel at the deepest level of this {model.arch}, "
+            f"where a norm has nothing to go by; take more than {' x '.join(map(str, multiple))}, or fewer levels"
+        )
+
+
+def size_multiple(model: Seg3dModel | PlainUnet2d | Capsules2d) -> tuple[int, ...]:
+    """What the sizes (z,) y and x of the net's input have to be divisible by."""
+    return tuple(math.prod(strides) for strides in zip(*model.level_strides, strict=True))
 
 
 def level_depths(model: Seg3dModel, depth: int) -> list[int]:
@@ -176,6 +188,28 @@ def _swinunetr(model: SwinUnetr, channels: int, maps: int, checkpointing: bool =
     return net
 
 
+def _unetr(model: Unetr, channels: int, maps: int, patch: tuple[int, int, int] | None = None) -> nn.Module:
+    if patch is None:
+        raise ConfigError(
+            "data.patch: unetr learns a place for each cube of one size; give a patch, null is whole scans"
+        )
+    from monai.networks import nets
+
+    net: nn.Module = nets.UNETR(
+        channels,
+        maps,
+        img_size=[length + -length % least for length, least in zip(patch, size_multiple(model), strict=True)],
+        feature_size=model.feature_size,
+        hidden_size=model.hidden_size,
+        mlp_dim=model.mlp_size,
+        num_heads=model.heads,
+        dropout_rate=model.dropout,
+    )
+    for name, weight in net.named_parameters():  # of an attention that no block has; DDP would wait for their gradient
+        weight.requires_grad_(".norm_cross_attn." not in name)
+    return net
+
+
 def _norm(name: str) -> tuple[str, dict[str, Any]]:
     return name, {"num_groups": GROUPS} if name == "group" else {}
 
@@ -188,5 +222,12 @@ NETS: dict[str, Builder] = {
     "segresnet": _segresnet,
     "flexible_unet": _flexible_unet,
     "swinunetr": _swinunetr,
+    "unetr": _unetr,
+    "plain_unet": PlainUNet,
+    "capsules": CapsuleNet,
 }
-CHECKPOINTED: dict[str, Builder] = {"swinunetr": partial(_swinunetr, checkpointing=True)}
+CHECKPOINTED: dict[str, Builder] = {
+    "swinunetr": partial(_swinunetr, checkpointing=True),
+    "plain_unet": partial(PlainUNet, checkpointing=True),
+    "capsules": partial(CapsuleNet, checkpointing=True),
+}

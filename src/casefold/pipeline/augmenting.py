@@ -27,7 +27,8 @@ def augment_sheet_step(
     """Draw the fullest slices of up to ROWS scans, then each as drawn from the keys (0, epoch, row); gives the PNG.
 
     kind: slices, or patches round them, of which the middle slice is shown. Sizes and normalisation are those of the
-    ensemble's first member with such data, or the schema's defaults. out: beside the ensemble's results unless given.
+    ensemble's first member with such data, or the schema's defaults; slices are axial and whole, whatever its view.
+    out: beside the ensemble's results unless given.
     """
     store = prepare_step(project)
     row = _patches(project, pipeline) if kind == "seg3d" else _slices(project, pipeline)
@@ -60,7 +61,7 @@ def _slices(project: Project, name: str) -> Row:
     def row(scan: Scan, z: int, index: int) -> list[Drawn]:
         unit = slice_window(scan, z, data)
         masks = torch.from_numpy(scan.class_masks()[:, z].astype(np.float32))
-        targets = (fit_planes(masks, data, scan.name).numpy() >= 0.5).astype(np.uint8)
+        targets = (fit_planes(masks, data, scan.name, scan.grid.spacing_mm).numpy() >= 0.5).astype(np.uint8)
         pairs = [(unit, targets), *(augment_slice(pipeline, unit, targets, (0, e, index)) for e in range(DRAWS))]
         titles = _titles(scan, z)
         plane = nearest * len(scan.image)

@@ -17,7 +17,7 @@ from casefold.infer import infer, load_ensemble_models
 from casefold.models.precision import pick_device
 from casefold.pipeline.project import Project
 from casefold.pipeline.shifting import known_shift
-from casefold.pipeline.submitting import current_recipe, models_of
+from casefold.pipeline.submitting import current_recipe, detector_runs, models_of
 from casefold.pipeline.tuning import recipe_path
 from casefold.predict import Member, load_member
 from casefold.readers.table import csv_form, exclusive
@@ -74,16 +74,22 @@ def _fill(project: Project, recipe: Recipe, part: Path, half: bool, options: Opt
     for name, paths in runs.items():
         for run in paths:
             copy_run(run, part / "models" / name / run.name, half)
+    cropping = project.detectors_of(list(runs))
+    for name in cropping:
+        for run in detector_runs(project, name, runs):
+            copy_run(run, part / "models" / name / run.name, half=False)
     save_recipe(recipe, part / "recipe.yaml")
     save(project.dataset, part / "dataset.yaml")
     write_text(part / NOTEBOOK_FILE, notebook())
     if options.python is None:
         facts.append("no wheels")
     else:
-        wheels = gather_wheels(part / "wheels", options.python)
+        wheels = gather_wheels(part / "wheels", options.python, bool(cropping))
         facts.append(f"wheels for Python {options.python}: {', '.join(wheel.name for wheel in wheels)}")
     size = sum(path.stat().st_size for path in part.rglob("*") if path.is_file())
     facts.append(f"{len(recipe.members)} members, {sum(map(len, runs.values()))} models, {size / 1e6:.1f} MB in all")
+    if cropping:
+        facts.append(f"cropped by the detectors {', '.join(cropping)}, which want ultralytics (AGPL-3.0)")
     competition = project.dataset.root.split("/")[0]
     write_metadata(part, recipe.name, options.owner, competition)
     write_page(part, recipe.name, options.owner, competition, facts)

@@ -12,7 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from casefold.config.experiments import as_plain
+from casefold.config.presence import PresenceTarget
 from casefold.core import HALF, Prediction, Scan
+from casefold.data.presence import presence_truth, target_of
 from casefold.files import hash_file, hash_value, write_text, writing
 from casefold.folds import FoldTable
 from casefold.metrics import (
@@ -126,20 +128,23 @@ def oof_step(project: Project, folds: Sequence[int] | None = None) -> pd.DataFra
         return pd.read_csv(path)
     tallies: dict[tuple[str, str], Tally] = {}
     presence: dict[tuple[str, str], NDArray[np.int64]] = {}
+    targets = {name: target_of(config) for name, config in project.members.items()}
     for scan, given in predictions(project, table, store, folds):
         fold = str(table.fold(store, scan.name))
         for member, prediction in given.items():
             if prediction.maps is not None:
                 tallies.setdefault((member, fold), Tally(store.classes)).add(scan, prediction.maps >= HALF)
             if prediction.presence is not None:
-                presence.setdefault((member, fold), np.zeros(3, np.int64))[:] += _slices(scan, prediction.presence)
+                counts = _slices(scan, prediction.presence, targets[member])
+                presence.setdefault((member, fold), np.zeros(3, np.int64))[:] += counts
     for (member, _), tally in list(tallies.items()):
         tallies.setdefault((member, ALL), Tally(store.classes)).extend(tally)
     for (member, _), counts in list(presence.items()):
         presence.setdefault((member, ALL), np.zeros(3, np.int64))[:] += counts
     rows = [{"member": m, "fold": fold, **tally.row()} for (m, fold), tally in tallies.items()]
     rows += [
-        {"member": m, "fold": fold, "presence_f1": float(dice_of(n[None])[0])} for (m, fold), n in presence.items()
+        {"member": m, "fold": fold, f"{targets[m].name}_f1": float(dice_of(n[None])[0])}
+        for (m, fold), n in presence.items()
     ]
     frame = pd.DataFrame(rows).groupby(["member", "fold"], as_index=False).first()
     write_current(frame, path, inputs)
@@ -147,11 +152,12 @@ def oof_step(project: Project, folds: Sequence[int] | None = None) -> pd.DataFra
 
 
 def evaluation_inputs(project: Project, table: FoldTable, store: Store, folds: Sequence[int]) -> str:
-    """A digest of all that a score on OOF depends on: ensemble, weights, fold table and data.
+    """A digest of all that a score on OOF depends on: ensemble, weights, detectors' too, fold table and data.
 
     Raises DataError where weights are gone.
     """
-    paths = {name: [project.run(name, str(fold)) / "weights.safetensors" for fold in folds] for name in project.members}
+    names = [*project.members, *project.detectors]
+    paths = {name: [project.run(name, str(fold)) / "weights.safetensors" for fold in folds] for name in names}
     for path in (path for own in paths.values() for path in own):
         read_info(path)
     weights = {name: [hash_file(path) for path in own] for name, own in paths.items()}
@@ -183,7 +189,7 @@ def trained(project: Project, folds: Sequence[int] | None) -> tuple[Store, FoldT
     return store, table, range(table.count) if folds is None else folds
 
 
-def _slices(scan: Scan, presence: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Slices with a class on them and found there, there, found: pooled over classes."""
-    there, found = scan.class_masks().any(axis=(2, 3)), presence >= HALF
+def _slices(scan: Scan, presence: NDArray[np.uint8], target: PresenceTarget) -> NDArray[np.int64]:
+    """Slices of which presence should say something and does, should, does: pooled over classes."""
+    there, found = presence_truth(scan, target), presence >= HALF
     return np.array([(there & found).sum(), there.sum(), found.sum()], np.int64)

@@ -1,27 +1,36 @@
 """An ensemble with its data set and members, read from configs once, and where each of its results lies."""
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from casefold.config.base import Dataset, GroupFolds
+from casefold.config.detectors import Detect
 from casefold.config.ensembles import Ensemble
 from casefold.config.experiments import Experiment
 from casefold.config.external import External
-from casefold.config.load import load_dataset, load_ensemble, load_member_config, read_yaml
+from casefold.config.inputs import DetectorCrop
+from casefold.config.load import load_dataset, load_detector, load_ensemble, load_member_config, read_yaml
 from casefold.config.paths import Paths
+from casefold.config.postprocess import Truncate
+from casefold.config.presence import CutOff
 from casefold.core import ConfigError, nearest_word
+from casefold.data.presence import target_of
 from casefold.folds import FoldTable, read, words_of
 from casefold.models.precision import pick_device
 from casefold.store import Store
+from casefold.views import crop_of
 
 FULL = "full"
 
 
 @dataclass(frozen=True)
 class Project:
-    """What every step needs. jobs: processes side by side; device: auto, cpu or cuda; neither is part of any hash."""
+    """What every step needs. jobs: processes side by side; device: auto, cpu or cuda; neither is part of any hash.
+
+    detectors: what members are cropped by; none of them is a member.
+    """
 
     paths: Paths
     ensemble: Ensemble
@@ -29,6 +38,7 @@ class Project:
     members: dict[str, Experiment | External]
     jobs: int
     device: str = "auto"
+    detectors: dict[str, Detect] = field(default_factory=dict)
 
     @property
     def raw(self) -> Path:
@@ -60,6 +70,11 @@ class Project:
         """The members that have maps, in order of their names."""
         return sorted(name for name, config in self.members.items() if config.kind != "cls")  # type: ignore[union-attr]
 
+    def detectors_of(self, members: Sequence[str]) -> list[str]:
+        """The detectors that crop these members, each once."""
+        crops = [crop_of(config) for name, config in self.trained.items() if name in members]
+        return list(dict.fromkeys(crop.member for crop in crops if isinstance(crop, DetectorCrop)))
+
     def store(self) -> Store:
         """The prepared scans."""
         return Store(self.store_root)
@@ -83,22 +98,54 @@ def open_project(
 ) -> Project:
     """Read an ensemble's configs. overrides: `train.lr=1e-4` for all that are trained, `MEMBER.train.lr=1e-4` for one.
 
-    jobs: None gives one process a core on a CPU, one process where there is a GPU.
+    Detectors take only those that name them. jobs: None gives a process a core on a CPU, one where there is a GPU.
     """
     ensemble = load_ensemble(paths.configs, name)
     stems = {member.rsplit("/", 1)[-1]: member for member in ensemble.members}
+    named = {*stems, *(path.stem for path in (paths.configs / "detect").glob("*.yaml"))}
     members = {}
     for stem, member in stems.items():
         is_external = read_yaml(paths.configs / f"{member}.yaml").get("kind") == "external"
-        own = [] if is_external else [text for text in overrides if text.split(".", 1)[0] not in stems]
-        own += [override.split(".", 1)[1] for override in overrides if override.split(".", 1)[0] == stem]
+        own = [] if is_external else [text for text in overrides if text.split(".", 1)[0] not in named]
+        own += _of(stem, overrides)
         members[stem] = load_member_config(paths.configs, member, own)
     if all(config.kind == "cls" for config in members.values()):  # type: ignore[union-attr]
         raise ConfigError(f"ensemble {name}: no member has maps; add a seg25d or a seg3d")
+    _refuse_misread(ensemble, members)
     if jobs is None:
         jobs = 1 if pick_device(device).type == "cuda" else os.cpu_count() or 1
     dataset = load_dataset(paths.configs, ensemble.dataset)
-    return Project(paths, ensemble, dataset, members, jobs, device)
+    project = Project(paths, ensemble, dataset, members, jobs, device)
+    cropping = project.detectors_of(list(members))
+    if twice := sorted(set(cropping) & set(members)):
+        raise ConfigError(f"ensemble {name}: {twice} are names of members and of what crops them; rename one of each")
+    return replace(project, detectors={one: load_detector(paths.configs, one, _of(one, overrides)) for one in cropping})
+
+
+def _refuse_misread(ensemble: Ensemble, members: Mapping[str, Experiment | External]) -> None:
+    """Raise ConfigError where a gate or a truncation takes a member's presence for what it does not say."""
+    targets = {name: target_of(config) for name, config in members.items()}
+    for name in ensemble.gate.members if ensemble.gate is not None else ():
+        if isinstance(targets[name], CutOff):
+            raise ConfigError(f"gate.members: {name} says where labels are cut off, not where a class is: no gate")
+    for step in ensemble.post:
+        if not isinstance(step, Truncate):
+            continue
+        if step.member not in targets:
+            hint = nearest_word(step.member, list(targets))
+            raise ConfigError(f"post: truncate by {step.member}{hint}, which is not among the members {list(targets)}")
+        target = targets[step.member]
+        foot = target.foot if isinstance(target, CutOff) else None
+        if step.foot != foot:
+            raise ConfigError(
+                f"post: truncate by {step.member}, whose target is {target.name}, wants foot: {foot or 'null'}, "
+                f"not {step.foot or 'null'}"
+            )
+
+
+def _of(name: str, overrides: Sequence[str]) -> list[str]:
+    """The overrides that name one config, without its name."""
+    return [text.split(".", 1)[1] for text in overrides if text.split(".", 1)[0] == name]
 
 
 def open_dataset(paths: Paths, name: str) -> tuple[str, Dataset]:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
@@ -145,8 +145,18 @@ def models_of(
         runs = {name: [project.run(name, FULL)] for name in own}
     else:
         runs = {name: [project.run(name, str(fold)) for fold in recipe.folds] for name in own}
-    hashes = {name: [hash_file(run / "weights.safetensors") for run in paths] for name, paths in runs.items()}
+    cropping = {name: detector_runs(project, name, runs) for name in project.detectors_of(own)}
+    hashes = {
+        name: [hash_file(run / "weights.safetensors") for run in paths] for name, paths in (runs | cropping).items()
+    }
     return runs, outside, hashes | {name: digests_of_tests(made) for name, made in outside.items()}
+
+
+def detector_runs(project: Project, detector: str, runs: Mapping[str, Sequence[Path]]) -> list[Path]:
+    """A detector's runs under the folds of these runs of members, which it crops."""
+    folds = dict.fromkeys(run.name for name, paths in runs.items() if detector in project.detectors_of([name])
+                          for run in paths)  # fmt: skip
+    return [project.paths.member(project.ensemble.dataset, detector) / fold for fold in folds]
 
 
 def side_by_side(project: Project, work: Callable[[Sequence[T]], R], items: Sequence[T]) -> list[R]:

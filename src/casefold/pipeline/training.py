@@ -3,7 +3,7 @@
 import logging
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -14,17 +14,20 @@ from typing import Any, Literal
 import torch
 
 from casefold.core import CasefoldError, ConfigError
+from casefold.folds import FoldTable
 from casefold.models.precision import pick_device
 from casefold.pipeline.outside import import_step
 from casefold.pipeline.project import FULL, Project, pick
 from casefold.pipeline.steps import folds_step, prepare_step
 from casefold.processes import end_with_parent
+from casefold.train.detector import DetectJob, train_detector
 from casefold.train.loop import Habits, make_fabric
 from casefold.train.run import Job, is_done, move_aside, train
 from casefold.train.stop import StoppedError
 
 logger = logging.getLogger(__name__)
 Failures = dict[str, BaseException]
+AnyJob = Job | DetectJob
 
 
 @dataclass(frozen=True)
@@ -41,24 +44,31 @@ def train_step(
 ) -> dict[str, dict[str, Any]]:  # fmt: skip
     """Train the members on folds (None: every fold), each run once; gives the manifests by `member fold`.
 
+    members: none means all; those that detectors crop have these trained first, and a detector may be named alone.
     External members are imported before, whole. A run that fails does not stop the others; they are named together at
     the end. Under `torchrun` every process calls this, and they share each run.
     """
-    jobs = plan(project, folds, members, habits or Habits())
+    habits = habits or Habits()
+    own = [name for name in members if name not in project.detectors]
+    jobs = plan(project, folds, own, habits) if own or not members else []
+    detectors = plan_detectors(project, folds, members, habits)
     redo = redo and os.environ.get("RANK", "0") == "0"
     with _first_rank_first(project):
         store = project.store()
-        import_step(project, store, project.table(store), pick(project, members), redo)
+        if own or not members:
+            import_step(project, store, project.table(store), pick(project, own), redo)
         if redo:
-            for job in jobs:
-                move_aside(job.run)
-    for wave in _waves(jobs):
+            aside = [one for one in detectors if not members or one.config.name in members]
+            for run in [job.run for job in jobs] + [job.run for job in aside]:
+                move_aside(run)
+    for wave in _waves(jobs, detectors):
         store = project.store()
         waiting = [job for job in wave if not is_done(job, store)]
         logger.info("train: %d of %d runs to do", len(waiting), len(wave))
         if waiting:
             _raise(_train_all(project, waiting, fleet or Fleet()), len(waiting))
-    return {job.title: train(job) for job in jobs}
+    every: list[AnyJob] = [*detectors, *jobs]
+    return {job.title: _training(job)(job) for job in every}
 
 
 def pool(processes: int) -> ProcessPoolExecutor:
@@ -66,10 +76,11 @@ def pool(processes: int) -> ProcessPoolExecutor:
     spawn = multiprocessing.get_context("spawn")
     threads = max(1, torch.get_num_threads() // processes)
     level = logging.getLogger().level
-    return ProcessPoolExecutor(processes, mp_context=spawn, initializer=_start_worker, initargs=(threads, level))
+    return ProcessPoolExecutor(processes, mp_context=spawn, initializer=start_worker, initargs=(threads, level))
 
 
-def _start_worker(threads: int, level: int) -> None:
+def start_worker(threads: int, level: int) -> None:
+    """Begin a worker process: its lines look like ours, and it uses its share of the cores."""
     end_with_parent()
     logging.basicConfig(level=level, format="%(message)s")
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
@@ -85,13 +96,7 @@ def loading_processes(project: Project) -> int:
 
 def plan(project: Project, folds: Sequence[str] | None, members: Sequence[str], habits: Habits) -> list[Job]:
     """The runs of members on folds, after `prepare` and `folds`; nothing is trained."""
-    with _first_rank_first(project):
-        store = prepare_step(project, stay_partial=True)
-        table = folds_step(project, store)
-    wanted = [str(fold) for fold in range(table.count)] if folds is None else list(folds)
-    for fold in wanted:
-        if fold != FULL:
-            table.split(store, int(fold))
+    table, wanted = _tabled(project, folds)
     own = project.trained
     names = [name for name in pick(project, members) if name in own]
     names.sort(key=lambda name: own[name].kind == "cls")  # type: ignore[attr-defined]
@@ -112,6 +117,36 @@ def plan(project: Project, folds: Sequence[str] | None, members: Sequence[str], 
     ]
 
 
+def plan_detectors(
+    project: Project, folds: Sequence[str] | None, members: Sequence[str], habits: Habits
+) -> list[DetectJob]:
+    """The runs of the detectors that are among `members` or crop one of these (none: of all that crop) on folds."""
+    cropping = project.detectors_of(list(members) or list(project.members))
+    names = [name for name in project.detectors if name in members or name in cropping]
+    if not names:
+        return []
+    table, wanted = _tabled(project, folds)
+    roots = project.store_root, project.paths.data
+    return [
+        DetectJob(project.detectors[name], table, fold, roots[0], project.run(name, fold), project.device, roots[1],
+                  habits.workers)
+        for name in names
+        for fold in wanted
+    ]  # fmt: skip
+
+
+def _tabled(project: Project, folds: Sequence[str] | None) -> tuple[FoldTable, list[str]]:
+    """The fold table, after `prepare` and `folds`, and the folds that are meant, all of which it has."""
+    with _first_rank_first(project):
+        store = prepare_step(project, stay_partial=True)
+        table = folds_step(project, store)
+    wanted = [str(fold) for fold in range(table.count)] if folds is None else list(folds)
+    for fold in wanted:
+        if fold != FULL:
+            table.split(store, int(fold))
+    return table, wanted
+
+
 @contextmanager
 def _first_rank_first(project: Project) -> Iterator[None]:
     """Under `torchrun` the first process does what is in the block, then the others find it done."""
@@ -122,8 +157,10 @@ def _first_rank_first(project: Project) -> Iterator[None]:
         yield
 
 
-def _waves(jobs: Sequence[Job]) -> Iterator[list[Job]]:
-    """The runs in the order in which they can be trained: those that begin with another's weights after that one."""
+def _waves(jobs: Sequence[Job], detectors: Sequence[DetectJob] = ()) -> Iterator[list[AnyJob]]:
+    """The runs in the order in which they can be trained: detectors first, those that begin with another's later."""
+    if detectors:
+        yield list(detectors)
     left = list(jobs)
     while left:
         names = {job.config.name for job in left}
@@ -133,11 +170,15 @@ def _waves(jobs: Sequence[Job]) -> Iterator[list[Job]]:
             raise ConfigError(
                 f"train.init_from: {sorted(names)} begin with one another's weights, so none can be first"
             )
-        yield free
+        yield list(free)
         left = [job for job in left if job not in free]
 
 
-def _train_all(project: Project, jobs: list[Job], fleet: Fleet) -> Failures:
+def _training(job: AnyJob) -> Callable[[Any], dict[str, Any]]:
+    return train_detector if isinstance(job, DetectJob) else train
+
+
+def _train_all(project: Project, jobs: list[AnyJob], fleet: Fleet) -> Failures:
     if fleet.cluster != "here":
         return _train_on_cluster(jobs, fleet, project.paths.runs / project.ensemble.dataset / "cluster")
     processes = min(project.jobs, len(jobs))
@@ -146,20 +187,20 @@ def _train_all(project: Project, jobs: list[Job], fleet: Fleet) -> Failures:
     return _train_side_by_side(jobs, processes)
 
 
-def _train_in_turn(jobs: list[Job]) -> Failures:
+def _train_in_turn(jobs: list[AnyJob]) -> Failures:
     failed: Failures = {}
     for job in jobs:
         try:
-            train(job)
+            _training(job)(job)
         except (CasefoldError, OSError) as e:
             failed[job.title] = e
     return failed
 
 
-def _train_side_by_side(jobs: list[Job], processes: int) -> Failures:
+def _train_side_by_side(jobs: list[AnyJob], processes: int) -> Failures:
     failed: Failures = {}
     with pool(processes) as workers:
-        waiting = {workers.submit(train, job): job for job in jobs}
+        waiting = {workers.submit(_training(job), job): job for job in jobs}
         for done in as_completed(waiting):
             error = done.exception()
             if error is not None:
@@ -167,7 +208,7 @@ def _train_side_by_side(jobs: list[Job], processes: int) -> Failures:
     return failed
 
 
-def _train_on_cluster(jobs: list[Job], fleet: Fleet, folder: Path) -> Failures:
+def _train_on_cluster(jobs: list[AnyJob], fleet: Fleet, folder: Path) -> Failures:
     """One cluster job a run; what a job prints lies in `folder`. Ends when all have ended."""
     import submitit
 
@@ -176,7 +217,7 @@ def _train_on_cluster(jobs: list[Job], fleet: Fleet, folder: Path) -> Failures:
         executor.update_parameters(name="casefold", **fleet.parameters)
     except (NameError, TypeError, ValueError) as e:
         raise ConfigError(f"--cluster-set: submitit does not take {fleet.parameters}: {e}") from e
-    submitted = [(job, executor.submit(train, job)) for job in jobs]
+    submitted = [(job, executor.submit(_training(job), job)) for job in jobs]
     logger.info("submitted %d jobs, %s; their logs are in %s", len(jobs), [job.job_id for _, job in submitted], folder)
     failed: Failures = {}
     for job, handle in submitted:

@@ -14,6 +14,7 @@ import pandas as pd
 from casefold.config.ensembles import Gate
 from casefold.config.postprocess import Overlap, StepConfig, Truncate
 from casefold.core import DataError, Prediction, Scan
+from casefold.data.presence import target_of
 from casefold.ensemble import to_masks
 from casefold.files import hash_file, hash_value, read_record
 from casefold.folds import FoldTable
@@ -114,7 +115,8 @@ def sources_of(project: Project, table: FoldTable, store: Store, folds: Sequence
 
 def _refuse_faults(project: Project, sources: Sequence[Source]) -> None:
     by_scan = {source.scan: source for source in sources}
-    found = faults(by_scan[name].read() for name in spread(list(by_scan)))
+    targets = {name: target_of(config) for name, config in project.members.items()}
+    found = faults((by_scan[name].read() for name in spread(list(by_scan))), targets)
     found = {name: words for name, words in found.items() if name not in project.ensemble.tune.trusted}
     if found:
         lines = "\n".join(f"  {name}: {'; '.join(words)}" for name, words in found.items())

@@ -45,10 +45,7 @@ def truncate(part: Part, step: Truncate) -> None:
         raise DataError(f"presence of {step.member} should be (class or 1, z), {wanted} here, but is {given.shape}")
     presence = np.broadcast_to(given, wanted)
     for index in part.chosen(step):
-        on = np.flatnonzero(presence[index] >= step.level)
-        inside = np.zeros(part.shape[0], np.bool_)
-        if on.size:
-            inside[on[0] : on[-1] + 1] = True
+        inside = _from_first_to_last(presence[index], step) if step.foot is None else _above(presence[index], step)
         part.masks[index, ~inside[part.box[0]]] = False
 
 
@@ -56,6 +53,23 @@ def runs_of(on: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """The runs of True in a row, each as its first index and the one after its last."""
     steps = np.flatnonzero(np.diff(on, prepend=False, append=False))
     return [(int(start), int(stop)) for start, stop in steps.reshape(-1, 2)]
+
+
+def _from_first_to_last(presence: NDArray[np.uint8], step: Truncate) -> NDArray[np.bool_]:
+    on = np.flatnonzero(presence >= step.level)
+    inside = np.zeros(len(presence), np.bool_)
+    if on.size:
+        inside[on[0] : on[-1] + 1] = True
+    return inside
+
+
+def _above(presence: NDArray[np.uint8], step: Truncate) -> NDArray[np.bool_]:
+    """All but the slices from the foot on over which presence above the level sums to the most; of equal sums the
+    fewest."""
+    from_foot = presence if step.foot == "first" else presence[::-1]
+    votes = 2 * (from_foot.astype(np.int64) - step.level) + 1  # above 0 from the level on
+    inside = np.arange(len(votes)) >= np.argmax(np.concatenate([[0], votes.cumsum()]))
+    return inside if step.foot == "first" else inside[::-1]
 
 
 def _inner(length: int, first: int, last: int) -> NDArray[np.bool_]:

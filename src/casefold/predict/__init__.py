@@ -4,14 +4,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from casefold.config.experiments import Cls, Seg3d, Seg25d
 from casefold.core import DataError, Prediction, Scan
 from casefold.models.precision import autocast
-from casefold.predict.member import Member, load_member
-from casefold.predict.slices import SharedSlices, slice_outputs
-from casefold.predict.volumes import volume_outputs
+from casefold.predict.member import Member, detectors_of, load_member
+from casefold.predict.slices import SharedSlices
+from casefold.predict.viewed import viewed_outputs
 
-__all__ = ["Member", "SharedSlices", "load_member", "predict"]
+__all__ = ["Member", "SharedSlices", "detectors_of", "load_member", "predict"]
 
 
 def predict(
@@ -36,18 +35,11 @@ def predict(
             f"the wanted slices of scan {scan.name} should be bool of shape {(depth,)}, but are {wanted.dtype} of "
             f"shape {wanted.shape}"
         )
-    maps: NDArray[np.uint8] | None
-    presence: NDArray[np.uint8] | None
     training = [net.training for net in member.nets]
     with torch.inference_mode(), autocast(config.train.precision, device):
         for net in member.nets:
             net.eval()
-        if isinstance(config, Seg3d):
-            maps, presence = volume_outputs(member, config, scan, device, wanted, fast), None
-        elif isinstance(config, Seg25d | Cls):
-            maps, presence = slice_outputs(member, config, scan, device, wanted, fast, shared or SharedSlices())
-        else:
-            raise DataError(f"no way to predict with {type(config).__name__}")
+        said = viewed_outputs(member, scan, device, wanted, fast, shared or SharedSlices())
         for net, was in zip(member.nets, training, strict=True):
             net.train(was)
     return Prediction(
@@ -57,8 +49,8 @@ def predict(
         shape=scan.grid.shape,
         member=config.name,
         fold=member.fold,
-        maps=maps,
-        presence=presence,
+        maps=said.get("maps"),
+        presence=said.get("presence"),
         config_hash=member.config_hash,
         weights_hash=member.weights_hash,
     )

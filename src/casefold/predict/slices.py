@@ -1,17 +1,21 @@
 """Slice members over a scan: which slices go in which batch, and what becomes of the others."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from casefold.config.experiments import Cls, Seg25d
-from casefold.config.inputs import SliceData
+from casefold.config.inputs import CropConfig, SliceData
 from casefold.core import Scan, quantise
 from casefold.data.cache import ArrayCache
 from casefold.data.slices import slice_input, to_grid
 from casefold.predict.batches import forward
 from casefold.predict.member import Member
 from casefold.predict.passes import average, passes
+from casefold.views import Box
 
 Bytes = NDArray[np.uint8]
 SHARED_BYTES = 256 << 20
@@ -21,14 +25,22 @@ CPU_IMAGES, GPU_IMAGES = 8, 64
 
 
 class SharedSlices:
-    """The slices of one scan at the networks' sizes, kept so that members that read them alike normalise them once."""
+    """What members read alike of one scan, made once: the box of a crop, and slices at the networks' sizes."""
 
     def __init__(self) -> None:
         self._kept: dict[object, ArrayCache] = {}
+        self._boxes: dict[CropConfig | None, Box] = {}
 
-    def cache(self, data: SliceData) -> ArrayCache:
-        """Where slices stand that are read by these numbers, whatever the window."""
-        return self._kept.setdefault((data.normalize, data.size, data.fit, data.plane), ArrayCache(SHARED_BYTES))
+    def cache(self, data: SliceData, box: Box) -> ArrayCache:
+        """Where slices of a box stand that are read by these numbers, whatever the window."""
+        key = (data.normalize, data.size, data.fit, data.plane, box)
+        return self._kept.setdefault(key, ArrayCache(SHARED_BYTES))
+
+    def box(self, crop: CropConfig | None, find: Callable[[], Box]) -> Box:
+        """The box of a crop, found once for all members that are cropped so."""
+        if crop not in self._boxes:
+            self._boxes[crop] = find()
+        return self._boxes[crop]
 
 
 def slice_outputs(
@@ -38,30 +50,32 @@ def slice_outputs(
     device: torch.device,
     wanted: NDArray[np.bool_],
     fast: bool,
-    shared: SharedSlices,
-) -> tuple[Bytes | None, Bytes | None]:
-    """Maps (class, z, y, x) and presence (class, z), each where the network has it; unwanted slices are 0."""
+    cache: ArrayCache,
+    rounded: bool = True,
+) -> dict[str, NDArray[Any]]:
+    """`maps` (class, slice, height, width) and `presence` (class, slice), each where the network has it.
+
+    scan: as the network is to see it, slices along its first axis; wanted: one of them at least, the others are 0.
+    rounded: uint8; else float32, 0..1.
+    """
     depth, height, width = scan.grid.shape
-    classes, cache = len(member.classes), shared.cache(config.data)
-    maps = presence = None
-    if not wanted.any():
-        maps = np.zeros((classes, *scan.grid.shape), np.uint8) if isinstance(config, Seg25d) else None
-        presence = np.zeros((classes, depth), np.uint8) if has_presence(config) else None
+    classes, finish = len(member.classes), quantise if rounded else np.asarray
+    outputs: dict[str, NDArray[Any]] = {}
     for planes in fast_batches(wanted, config, device) if fast else whole_batches(wanted, config.predict.batch_size):
         image = torch.stack([slice_input(scan, z, config.data, cache) for z in planes]).to(device)
         image = image.contiguous(memory_format=torch.channels_last)
         mean = average(passes(member, image, lambda net, x, _: forward(net, x, member.limit), together=fast), config)
         kept = wanted[planes]
         at = np.array(planes)[kept]
+        said = {name: value.expand(-1, classes) for name, value in mean.items() if name == "presence"}
         if "maps" in mean:
-            said = quantise(to_grid(mean["maps"], config.data, (height, width)).cpu().numpy())
-            maps = np.zeros((classes, *scan.grid.shape), np.uint8) if maps is None else maps
-            maps[:, at] = said[kept].swapaxes(0, 1)
-        if "presence" in mean:
-            said = quantise(mean["presence"].expand(-1, classes).cpu().numpy())
-            presence = np.zeros((classes, depth), np.uint8) if presence is None else presence
-            presence[:, at] = said[kept].T
-    return maps, presence
+            said["maps"] = to_grid(mean["maps"], config.data, (height, width), scan.name, scan.grid.spacing_mm)
+        for name, value in said.items():
+            values = finish(value.cpu().numpy())
+            if name not in outputs:
+                outputs[name] = np.zeros((classes, depth, *values.shape[2:]), values.dtype)
+            outputs[name][:, at] = values[kept].swapaxes(0, 1)
+    return outputs
 
 
 def has_presence(config: Seg25d | Cls) -> bool:

@@ -1,6 +1,7 @@
 """3D members over a scan: a sliding window that leaves out the tiles in which no slice is wanted."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,13 +21,15 @@ Tile = Sequence[slice]  # batch, channel, z, y, x
 
 
 def volume_outputs(
-    member: Member, config: Seg3d, scan: Scan, device: torch.device, wanted: NDArray[np.bool_], fast: bool
-) -> NDArray[np.uint8]:
-    """Maps (class, z, y, x), 0 on unwanted slices. fast: an unwanted tile leaves its batch, not only a whole batch."""
+    member: Member, config: Seg3d, scan: Scan, device: torch.device, wanted: NDArray[np.bool_], fast: bool,
+    rounded: bool = True,
+) -> NDArray[Any]:  # fmt: skip
+    """Maps (class, z, y, x), 0 on unwanted slices, of which one at least is wanted; uint8, or where not `rounded` 0..1.
+
+    fast: an unwanted tile leaves its batch, not only a whole batch.
+    """
     from monai.inferers import sliding_window_inference
 
-    if not wanted.any():
-        return np.zeros((len(member.classes), *scan.grid.shape), np.uint8)
     unit = unit_volume(scan, config.data)
     size = unit.shape[1:]
     patch = config.data.patch
@@ -59,7 +62,8 @@ def volume_outputs(
 
     mean = average(passes(member, image, run), config)["maps"]
     cropped = mean[0, :, : size[0], : size[1], : size[2]]
-    maps = quantise(resample(cropped, scan.grid.shape).clamp(0, 1).cpu().numpy())
+    said = resample(cropped, scan.grid.shape).clamp(0, 1).cpu().numpy()
+    maps: NDArray[Any] = quantise(said) if rounded else said
     maps[:, ~wanted] = 0
     return maps
 

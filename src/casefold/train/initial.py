@@ -1,4 +1,4 @@
-"""Weights to begin with: another run's, or a file's; what does not match is named, and what they saw is carried on."""
+"""What a run is built on: first weights, of which what does not match is named; a detector; and what these saw."""
 
 import logging
 from collections.abc import Callable
@@ -12,10 +12,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from casefold.config.inputs import DetectorCrop
 from casefold.config.training import InitFrom
 from casefold.core import ConfigError, DataError
 from casefold.models.weights import read_info
 from casefold.train.state import UNREADABLE
+from casefold.views import BOXES, detector_run
 
 logger = logging.getLogger(__name__)
 SHOWN = 5
@@ -24,7 +26,7 @@ PREFIXES = ("module.", "net.", "model.", "network.")
 
 @dataclass(frozen=True)
 class Initial:
-    """Where the first weights come from, and the cases and scans that they have seen."""
+    """Where weights come from on which a run is built, and the cases and scans that they have seen."""
 
     path: Path
     seen_cases: tuple[str, ...]
@@ -45,6 +47,19 @@ def find_initial(config: InitFrom, run: Path, data: Path) -> Initial:
     path = run.parents[1] / str(config.member) / fold / "weights.safetensors"
     if not path.is_file():
         raise ConfigError(f"train.init_from: there is no {path}; train {config.member} on that fold first")
+    info = read_info(path)
+    return Initial(path, info.seen_cases, info.seen_scans)
+
+
+def find_detector(crop: DetectorCrop, run: Path) -> Initial:
+    """The detector behind `data.crop` for a run's folder, and what it has seen; raises ConfigError where it is missing.
+
+    Its folder holds `boxes.json`, and weights that say in their header what they have seen.
+    """
+    folder = detector_run(crop, run)
+    path = folder / "weights.safetensors"
+    if not path.is_file() or not (folder / BOXES).is_file():
+        raise ConfigError(f"data.crop: there is no {path} with {BOXES}; train {crop.member} on that fold first")
     info = read_info(path)
     return Initial(path, info.seen_cases, info.seen_scans)
 

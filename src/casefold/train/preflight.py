@@ -85,7 +85,7 @@ def preflight(job: Job) -> Preflight:
         )
     scan = store.scan((held or names)[0])
     began = time.perf_counter()
-    predict_with(config, raw, store.classes, scan, fabric.device)
+    predict_with(config, raw, store.classes, scan, fabric.device, job.detectors())
     every, epochs = config.train.validate_every, config.train.epochs
     return Preflight(
         title=job.title,

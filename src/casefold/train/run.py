@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -14,24 +14,30 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from casefold.config.experiments import Cls, Experiment, Seg3d, Seg25d
-from casefold.config.load import differing_fields, dump, parse_experiment, save
+from casefold.config.inputs import DetectorCrop
+from casefold.config.load import differing_fields, dump, parse_detector, parse_experiment, save
+from casefold.config.presence import IS_THERE, PresenceTarget
 from casefold.core import HALF, CasefoldError, ConfigError, Prediction, Scan, StaleError
 from casefold.data.patches import PatchDataset
+from casefold.data.presence import presence_truth, target_of
 from casefold.data.sampler import BatchSampler
 from casefold.data.slices import SliceDataset
+from casefold.detect import detect_box
 from casefold.files import hash_file, hash_value, read_record, write_json, writing
 from casefold.folds import FoldTable
 from casefold.metrics import dice, nan_mean
 from casefold.models.build import PaddedNet, build, parameters
 from casefold.models.weights import WeightsInfo, read_info, save_weights
 from casefold.oof import refuse_seen, write_prediction
-from casefold.predict import Member, load_member, predict
+from casefold.predict import Member, detectors_of, load_member, predict
 from casefold.store import Store
-from casefold.train.initial import Initial, find_initial, load_initial
+from casefold.train.initial import Initial, find_detector, find_initial, load_initial
 from casefold.train.log import Boards
 from casefold.train.loop import Habits, fit, make_fabric
 from casefold.train.machine import surroundings
+from casefold.train.pseudo import Enlarged, Pseudo, find_pseudo
 from casefold.train.state import BEFORE, LAST
+from casefold.views import BOXES, Box, Detect, FindBox, crop_of, find_box, stored_box
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +67,11 @@ class Job:
     def inputs(self, store: Store) -> dict[str, Any]:
         """What the result depends on; device and workers stay outside."""
         inputs = {"config": dump(self.config), "fold": self.fold, "folds": self.table.hash, "data": store.data_hash}
-        first = self.initial()
+        first, detector = self.initial(), self.detector()
+        if (pseudo := self.pseudo()) is not None:
+            inputs["pseudo"] = hash_file(pseudo.path)
+        if detector is not None:
+            inputs["detector"] = [hash_file(detector.path), hash_file(detector.path.with_name(BOXES))]
         return inputs if first is None else inputs | {"initial": hash_file(first.path)}
 
     def initial(self) -> Initial | None:
@@ -69,8 +79,33 @@ class Job:
         config = self.config.train.init_from
         return None if config is None else find_initial(config, self.run, self.data)
 
+    def detector(self) -> Initial | None:
+        """The detector that crops what this run reads, where the config names one."""
+        crop = crop_of(self.config)
+        return find_detector(crop, self.run) if isinstance(crop, DetectorCrop) else None
 
-def is_done(job: Job, store: Store) -> bool:
+    def detectors(self, detect: Detect = stored_box) -> tuple[FindBox, ...]:
+        """What crops scans for this run's network: those of the data set by the boxes that its detector has noted."""
+        return () if self.detector() is None else detectors_of(self.config, self.run, torch.device("cpu"), detect)
+
+    def pseudo(self) -> Pseudo | None:
+        """The pseudo-labelled scans that train beside the data set's, where the config names some."""
+        config = self.config.train.pseudo
+        return None if config is None else find_pseudo(config, self.run, self.fold)
+
+
+class Trained(Protocol):
+    """What every run has, whatever it trains."""
+
+    @property
+    def run(self) -> Path:
+        """Its folder."""
+
+    def inputs(self, store: Store) -> dict[str, Any]:
+        """What the result depends on."""
+
+
+def is_done(job: Trained, store: Store) -> bool:
     """Whether this run has ended with these inputs; raises StaleError, naming what changed, where with others."""
     path = job.run / "manifest.json"
     if not path.is_file():
@@ -88,7 +123,8 @@ def is_done(job: Job, store: Store) -> bool:
 def _in_todays_words(inputs: dict[str, Any]) -> dict[str, Any]:
     """An earlier run's inputs; fields that the schema got since have their defaults, under which nothing changes."""
     try:
-        return inputs | {"config": dump(parse_experiment(dict(inputs["config"]), Path("manifest.json")))}
+        parse = parse_detector if inputs["config"].get("kind") == "detect" else parse_experiment
+        return inputs | {"config": dump(parse(dict(inputs["config"]), Path("manifest.json")))}
     except ConfigError:
         return inputs
 
@@ -130,6 +166,7 @@ def train(job: Job) -> dict[str, Any]:
     first = job.initial()
     if first is not None and fresh:
         load_initial(net, first.path)
+    built_on = [origin for origin in (first, job.detector(), job.pseudo()) if origin is not None]
     info = WeightsInfo(
         member=job.config.name,
         fold=job.fold,
@@ -137,19 +174,21 @@ def train(job: Job) -> dict[str, Any]:
         modalities=modalities,
         classes=store.classes,
         seen_cases=tuple(
-            dict.fromkeys([*(store.case_of[name] for name in names), *(first.seen_cases if first else ())])
+            dict.fromkeys([*(store.case_of[name] for name in names), *(c for o in built_on for c in o.seen_cases)])
         ),
-        seen_scans=tuple(dict.fromkeys([*names, *(first.seen_scans if first else ())])) if by_scan else (),
+        seen_scans=tuple(dict.fromkeys([*names, *(s for o in built_on for s in o.seen_scans)])) if by_scan else (),
         selected_on_fold=job.config.train.patience is not None,
     )
     for name in held:
         refuse_seen(info, store, name, job.table.kind)
     mine = held[fabric.global_rank :: fabric.world_size]
+    detectors, target = job.detectors(), target_of(job.config)
 
     def validate(weights: nn.Module) -> dict[str, float]:
         found = {}
         for scan in map(store.scan, mine):
-            found[scan.name] = scan_score(scan, predict_with(job.config, weights, store.classes, scan, fabric.device))
+            said = predict_with(job.config, weights, store.classes, scan, fabric.device, detectors)
+            found[scan.name] = scan_score(scan, said, target)
         return mean_score(_gathered(fabric, found, held))
 
     boards = Boards(job.habits.boards if fabric.is_global_zero else (), job.run, job.title)
@@ -194,17 +233,17 @@ def train(job: Job) -> dict[str, Any]:
     return manifest
 
 
-def scan_score(scan: Scan, prediction: Prediction) -> dict[str, list[float]]:
+def scan_score(scan: Scan, prediction: Prediction, target: PresenceTarget = IS_THERE) -> dict[str, list[float]]:
     """At level 128: `dice` by class (3D, nan where absent from both), or, for presence alone, `hits` and `wrong` of the
-    slices. Voxels to be ignored do not count."""
-    truth = scan.class_masks()
+    slices, by what presence says. Voxels to be ignored do not count."""
     if prediction.maps is not None:
+        truth = scan.class_masks()
         predicted = prediction.maps >= HALF
         if scan.ignore is not None:
             truth, predicted = truth & ~scan.ignore, predicted & ~scan.ignore
         return {"dice": [float(dice(t, p)) for t, p in zip(truth, predicted, strict=True)]}
     if prediction.presence is not None:
-        is_there, said = truth.any(axis=(2, 3)), prediction.presence >= HALF
+        is_there, said = presence_truth(scan, target), prediction.presence >= HALF
         return {"hits": [float((is_there & said).sum())], "wrong": [float((is_there ^ said).sum())]}
     return {}
 
@@ -232,19 +271,27 @@ def _last_score(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 
 def predict_with(
-    config: Experiment, weights: nn.Module, classes: tuple[str, ...], scan: Scan, device: torch.device
-) -> Prediction:
+    config: Experiment, weights: nn.Module, classes: tuple[str, ...], scan: Scan, device: torch.device,
+    detectors: tuple[FindBox, ...] = (),
+) -> Prediction:  # fmt: skip
     """One scan's prediction by weights in training; it is nobody's, so it has no fold and no hash."""
-    return predict(Member(config, (cast(PaddedNet, weights),), classes, "", ""), scan, device)
+    member = Member(config, (cast(PaddedNet, weights),), classes, "", "", detectors=detectors)
+    return predict(member, scan, device)
 
 
 def datasets(job: Job, store: Store, names: list[str], rank: int, ranks: int) -> tuple[Any, BatchSampler]:
     """The training items of a run and what draws batches from them, for one rank of several."""
     config, cache_bytes = job.config, job.cache_bytes // max(1, job.habits.workers)
+    pseudo = job.pseudo()
+    if pseudo is not None:
+        store = Enlarged(store, pseudo, names)
+        names = [*names, *store.added]
     seed, batch, group = config.train.seed, config.train.batch_size, config.train.accumulate
-    epochs = config.train.epochs
+    epochs, boxes = config.train.epochs, _boxes(job, store, names)
     if isinstance(config, Seg3d):
-        patches = PatchDataset(store, names, config.data, config.sampler, config.augment, seed, cache_bytes, epochs)
+        patches = PatchDataset(
+            store, names, config.data, config.sampler, config.augment, seed, cache_bytes, epochs, boxes
+        )
         return patches, BatchSampler(np.ones(len(patches), np.bool_), 1.0, batch, seed, rank, ranks, group)
     if isinstance(config, Cls | Seg25d):
         shown, ignored = config.sampler, config.sampler.ignore_edges
@@ -254,7 +301,9 @@ def datasets(job: Job, store: Store, names: list[str], rank: int, ranks: int) ->
                 "classifier has none; take it out"
             )
         exclusive = isinstance(config, Seg25d) and config.model.activation == "softmax"
-        slices = SliceDataset(store, names, config.data, config.augment, seed, cache_bytes, ignored, exclusive)
+        slices = SliceDataset(
+            store, names, config.data, config.augment, seed, cache_bytes, ignored, exclusive, boxes, target_of(config)
+        )
         return slices, BatchSampler(
             slices.positive, shown.empty_share, batch, seed, rank, ranks, group, positive_share=shown.positive_share,
             cases=slices.cases if shown.by == "case" else None, epochs=epochs,
@@ -262,8 +311,18 @@ def datasets(job: Job, store: Store, names: list[str], rank: int, ranks: int) ->
     raise CasefoldError(f"no data set is known for {type(config).__name__}")
 
 
+def _boxes(job: Job, store: Store, names: list[str]) -> dict[str, Box]:
+    """What `data.crop` leaves of each scan that trains."""
+    crop = crop_of(job.config)
+    if crop is None:
+        return {}
+    noted, fresh = job.detectors(), job.detectors(detect_box)
+    new = store.added if isinstance(store, Enlarged) else ()
+    return {name: find_box(crop, store.scan(name), *(fresh if name in new else noted)) for name in names}
+
+
 def _write_oof(job: Job, store: Store, held: list[str], info: WeightsInfo, device: torch.device) -> None:
-    member = load_member([job.run], device)
+    member = load_member([job.run], device, detect=stored_box)  # the boxes that its validation had
     for name in held:
         refuse_seen(info, store, name, job.table.kind)
         write_prediction(predict(member, store.scan(name), device), job.run / "oof" / f"{name}.npz")

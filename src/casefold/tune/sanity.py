@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from casefold.config.presence import IS_THERE, PresenceTarget
 from casefold.core import HALF, Prediction, Scan
+from casefold.data.presence import presence_truth
 from casefold.metrics import dice_of, overlap
 
 AXES = {"z": 1, "y": 2, "x": 3}
@@ -22,8 +24,12 @@ PROOFS = ((0.1, 0.01), (0.02, 0.001))
 
 @dataclass
 class Suspicions:
-    """What was seen so far. gains: by member and fault, how much better each scan gets when the fault is undone."""
+    """What was seen so far. gains: by member and fault, how much better each scan gets when the fault is undone.
 
+    targets: what a member's presence says, where that is not that a class is there.
+    """
+
+    targets: Mapping[str, PresenceTarget] = field(default_factory=dict)
     gains: dict[tuple[str, str], list[float]] = field(default_factory=dict)
 
     def look(self, scan: Scan, predictions: Mapping[str, Prediction]) -> None:
@@ -33,7 +39,8 @@ class Suspicions:
             if prediction.maps is not None:
                 self._note(name, _map_gains(truth, prediction.maps >= HALF, scan.classes))
             elif prediction.presence is not None:
-                self._note(name, _presence_gains(np.any(truth, axis=(2, 3)), prediction.presence, scan.classes))
+                wanted = presence_truth(scan, self.targets.get(name, IS_THERE))
+                self._note(name, _presence_gains(wanted, prediction.presence, scan.classes))
 
     def found(self) -> dict[str, list[str]]:
         """By member, the faults that undoing would mend on most scans, the largest gain first."""
@@ -114,9 +121,14 @@ def _box(*masks: NDArray[np.bool_]) -> tuple[slice, ...] | None:
     return tuple(slice(int(side[0]), int(side[-1]) + 1) for side in sides)
 
 
-def faults(scans: Iterable[tuple[Scan, Mapping[str, Prediction]]]) -> dict[str, list[str]]:
-    """By member, what looks wrong with its predictions on these labelled scans; nothing for members that fit."""
-    seen = Suspicions()
+def faults(
+    scans: Iterable[tuple[Scan, Mapping[str, Prediction]]], targets: Mapping[str, PresenceTarget] | None = None
+) -> dict[str, list[str]]:
+    """By member, what looks wrong with its predictions on these labelled scans; nothing for members that fit.
+
+    targets: what a member's presence says, where that is not that a class is there.
+    """
+    seen = Suspicions(targets or {})
     for scan, predictions in scans:
         seen.look(scan, predictions)
     return seen.found()

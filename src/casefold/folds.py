@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from casefold.config.base import FoldsConfig, GivenFolds, GroupFolds, SharesFolds, TimeFolds
+from casefold.config.base import FoldsConfig, GivenFolds, GroupFolds, RootsFolds, SharesFolds, TimeFolds
 from casefold.core import ConfigError, DataError, LeakError
 from casefold.files import hash_value, write_text
 from casefold.readers.rle_table import read_table
@@ -78,8 +78,12 @@ class FoldTable:
         return train, held
 
 
-def make(config: FoldsConfig, store: Store, words: Mapping[str, str] | None = None) -> FoldTable:
+def make(
+    config: FoldsConfig, store: Store, words: Mapping[str, str] | None = None, first_root: Collection[str] = ()
+) -> FoldTable:
     """A new table for the labelled scans; words: what `words_of` gives, for the kinds `group`, `given` and `shares`.
+
+    first_root: the cases of the data set's own root, for kind `roots`.
 
     Kinds `case` and `group` balance which classes the slices hold (scikit-learn's StratifiedGroupKFold).
     Raises ConfigError for a partial store: a table of some cases would not hold for the rest.
@@ -100,6 +104,8 @@ def make(config: FoldsConfig, store: Store, words: Mapping[str, str] | None = No
         return _as_given(config, store, words or {})
     if isinstance(config, SharesFolds):
         return _by_shares(config, store, words)
+    if isinstance(config, RootsFolds):
+        return _by_roots(config, store, first_root)
     cases = slices["case"].astype(str)
     units = cases if words is None else cases.map(_grouped(set(cases), words))
     if units.nunique() < config.count:
@@ -189,6 +195,21 @@ def _by_shares(config: SharesFolds, store: Store, groups: Mapping[str, str] | No
     order = np.random.default_rng(config.seed).permutation(len(units))
     fold_of = {units[place]: number for place, number in zip(order, numbers, strict=True)}
     return FoldTable("given", {case: fold_of[group_of[case]] for case in sorted(cases, key=natural_key)})
+
+
+def _by_roots(config: RootsFolds, store: Store, first_root: Collection[str]) -> FoldTable:
+    cases = sorted({store.case_of[name] for name in store.labelled()})
+    own, others = [case for case in cases if case in first_root], [case for case in cases if case not in first_root]
+    training, held = apportion([1 - config.validation, config.validation], len(own))
+    if not (training and held and others):
+        raise ConfigError(
+            f"folds of kind roots: of {len(cases)} labelled cases the first root has {len(own)}, of which {held} would "
+            f"be held back, and {len(others)} are in the joined roots alone; each part wants at least one"
+        )
+    order = np.random.default_rng(config.seed).permutation(len(own))
+    fold_of = {own[place]: 0 if rank < held else TRAIN_ONLY for rank, place in enumerate(order)}
+    fold_of.update(dict.fromkeys(others, TEST_ONLY))
+    return FoldTable("given", {case: fold_of[case] for case in sorted(cases, key=natural_key)})
 
 
 def apportion(shares: Sequence[float], total: int) -> list[int]:

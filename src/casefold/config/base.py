@@ -91,7 +91,20 @@ class GivenFolds(Strict):
     column: str = Field("split", description="the column that says train, val or test")
 
 
-FoldsConfig = Annotated[CaseFolds | GroupKFolds | TimeFolds | GivenFolds | SharesFolds, Field(discriminator="kind")]
+class RootsFolds(Strict):
+    """Learn on one set, be tested on others. One fold, held back: a share of the cases of `root`, shuffled by seed.
+
+    Its other cases train. Cases that only `joined` roots have are the test part, which neither trains nor validates.
+    """
+
+    kind: Literal["roots"]
+    validation: float = Field(0.2, gt=0, lt=1, description="of the cases of `root`")
+    seed: int = 2022
+
+
+FoldsConfig = Annotated[
+    CaseFolds | GroupKFolds | TimeFolds | GivenFolds | SharesFolds | RootsFolds, Field(discriminator="kind")
+]
 
 
 class N4Filter(Strict):
@@ -121,13 +134,21 @@ FilterConfig = Annotated[N4Filter | MedianFilter | ClaheFilter, Field(discrimina
 
 
 class Dataset(Strict):
-    """What every data set has. `root` is below CASEFOLD_DATA."""
+    """What every data set has. `root` is below CASEFOLD_DATA.
+
+    `joined` are more roots there, laid out alike: their training scans are added, but for those whose name an earlier
+    root has. Cases of the same name are one case, whichever roots their scans lie in.
+    """
 
     OUTSIDE_STORE: ClassVar[frozenset[str]] = frozenset(
-        {"root", "test", "drop_scans", "dropped_slices", "folds", "cache_gib", "sample_submission", "submission"}
-    )
+        {
+            "root", "joined", "test", "drop_scans", "dropped_slices", "folds", "cache_gib", "sample_submission",
+            "submission",
+        }
+    )  # fmt: skip
 
     root: str
+    joined: tuple[str, ...] = ()
     classes: tuple[str, ...] = Field(min_length=1, max_length=64)
     drop_scans: tuple[str, ...] = ()
     dropped_slices: int | None = Field(None, ge=0, description="what drop_scans must remove; checked when given")
@@ -142,6 +163,12 @@ class Dataset(Strict):
             twice = sorted({word for word in words if words.count(word) > 1})
             if twice:
                 raise ValueError(f"{field} names {twice} more than once")
+        if len({self.root, *self.joined}) <= len(self.joined):
+            raise ValueError(f"root and joined name a folder twice: {[self.root, *self.joined]}")
+        if self.joined and self.drop_scans:
+            raise ValueError("drop_scans is for one root; move the scans out of their folders, or join none")
+        if isinstance(self.folds, RootsFolds) and not self.joined:
+            raise ValueError("folds of kind roots test on what `joined` roots hold; name one there")
         taken = sorted(SLICE_COLUMNS.intersection(self.classes))
         if taken:
             raise ValueError(f"classes: {taken} are columns of the slice table; take other names")

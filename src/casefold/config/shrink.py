@@ -97,6 +97,7 @@ def shrunk_dataset(dataset: Dataset, root: str) -> Dataset:
     """The phantom in a data set's own format, at `root`: two folds where it counts them, and no scans to drop.
 
     UW-Madison's is drawn by the reader `phantom`; for the others `write_phantom` writes what the config asks for.
+    Joined roots stand beside it, numbered from 2.
     """
     folds: Any = dataset.folds
     if isinstance(folds, CaseFolds | GroupKFolds):
@@ -114,7 +115,8 @@ def shrunk_dataset(dataset: Dataset, root: str) -> Dataset:
             drop_scans=("case10_day13",),
             folds=folds,
         )
-    changes = {"root": root, "drop_scans": (), "dropped_slices": None, "folds": folds}
+    joined = tuple(f"{root}_{number}" for number in range(2, 2 + len(dataset.joined)))
+    changes = {"root": root, "joined": joined, "drop_scans": (), "dropped_slices": None, "folds": folds}
     return dataset.model_copy(update=changes)
 
 

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from casefold.config.base import RootsFolds
 from casefold.core import ConfigError
 from casefold.files import write_bytes
 from casefold.folds import FoldTable, make, read, words_of, write
 from casefold.pipeline.project import Project
 from casefold.prepare import prepare
-from casefold.readers.table import dropped
+from casefold.readers.table import cases_of_first_root, dropped
 from casefold.store import Store
 
 logger = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ def folds_step(project: Project, store: Store, given: Path | None = None) -> Fol
             write_bytes(path, given.read_bytes())
     if not path.is_file():
         folds = project.dataset.folds
-        write(make(folds, store, words_of(folds, project.raw, store)), store, path)
+        first_root = cases_of_first_root(project.dataset, project.raw) if isinstance(folds, RootsFolds) else ()
+        write(make(folds, store, words_of(folds, project.raw, store), first_root), store, path)
         logger.info("wrote %s; commit it: every run and every score hangs on it", path)
     return project.table(store)

@@ -42,11 +42,14 @@ ROWS = {
     "hippo_2d": "brain MR, 2D U-Net for the hippocampus",
     "brats_2d_3d": "BraTS, 2D against 3D U-Net",
     "brats_unets": "BraTS, four U-Nets",
+    "brats_moved": "BraTS, four U-Nets: trained on one set, tested on another",
+    "brats_joined": "BraTS, four U-Nets: trained on two sets as one",
     "dicom100": "100 patients, DICOM",
     "aneja": "Aneja lab, 3D, 2.5D, 2D and capsules",
     "camvid": "CamVid with FPN",
 }
 FOLD = 0
+OVERLAPPING = 6  # a joined root's phantom begins with the seventh case of the root before it, which has ten
 
 
 def twins_step(configs: Path, work: Path, rows: Sequence[str] = ()) -> Iterator[dict[str, object]]:
@@ -86,7 +89,8 @@ def write_twin(configs: Path, small: Paths, row: str) -> None:
         if isinstance(crop, DetectorCrop):
             _write(small, f"detect/{crop.member}", shrunk_detector(load_detector(configs, crop.member)))
     if not isinstance(dataset, PhantomDataset):  # whose reader draws it
-        write_phantom(dataset, small.raw(dataset.root))
+        for number, root in enumerate((dataset.root, *dataset.joined)):
+            write_phantom(dataset, small.raw(root), first=OVERLAPPING * number)
 
 
 def table(lines: Sequence[dict[str, object]]) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """The one table of readers, and the calls every reader answers."""
 
+import logging
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,38 @@ from casefold.core import ConfigError, Masks, Scan
 from casefold.filters import apply_filters
 from casefold.readers import Part, RawScan, Report, refuse
 
+log = logging.getLogger(__name__)
 READERS = ("uwmgi", "phantom", "nifti", "dicom", "images")  # each a module of this package
 
 
 def find(config: Dataset, root: Path, part: Part, folder: Path | None = None, report: Report = refuse) -> list[RawScan]:
-    """The scans of a part, or those in `folder` (never labelled); an absent or empty test folder gives none."""
+    """The scans of a part, or those in `folder` (never labelled); an absent or empty test folder gives none.
+
+    Training scans come from all roots of the data set, `root` being its first: a name that an earlier root has is not
+    taken again. Test scans come from the first alone.
+    """
     found: list[RawScan] = _reader(config).find(config, root, part, folder, report)
+    if part == "test" or folder is not None:
+        return found
+    for other in config.joined:
+        known = {raw.name for raw in found}
+        more: list[RawScan] = _reader(config).find(config, _beside(config, root, other), part, None, report)
+        log.info("%s adds %d scans; %d have the name of an earlier one", other,
+                 sum(raw.name not in known for raw in more), sum(raw.name in known for raw in more))  # fmt: skip
+        found += [raw for raw in more if raw.name not in known]
     return found
+
+
+def cases_of_first_root(config: Dataset, root: Path) -> set[str]:
+    """The cases that have a training scan in `root` itself, whatever the joined roots have of them."""
+    found: list[RawScan] = _reader(config).find(config, root, "train", None, refuse)
+    return {raw.case for raw in found}
+
+
+def _beside(config: Dataset, root: Path, other: str) -> Path:
+    """Another root of a data set: both lie below the same folder, CASEFOLD_DATA."""
+    steps = len(Path(config.root).parts)
+    return Path(*root.parts[: len(root.parts) - steps]) / other
 
 
 def load(config: Dataset, raw: RawScan, report: Report = refuse) -> Scan:

@@ -150,7 +150,7 @@ def test_all_faults_are_told_at_once_with_place_and_nearest_word(tmp_path: Path)
         (SET.replace("[a]", "[a, b, a]"), ["the whole: classes names ['a'] more than once"]),
         (
             SET + "folds: {kind: grup}",
-            ["folds.kind: allowed: case, group, time, given, shares (did you mean 'group'?); came 'grup'"],
+            ["folds.kind: allowed: case, group, time, given, shares, roots (did you mean 'group'?); came 'grup'"],
         ),
         (
             SET + "folds: {kind: group, file: g.csv}\n",

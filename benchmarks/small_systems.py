@@ -56,11 +56,16 @@ def main() -> None:
         recipe, scores = tune_step(project, options.folds)
         ways[name] = scores.dropna(subset=["cross_fitted"])[WAYS]
         spent = [cpu_minutes(project, fold) for fold in recipe.folds]
-        line = {"system": name, "members": len(project.members), "cpu_min": sum(spent) / len(spent), "most": max(spent)}
-        line["dice_case"] = float(ways[name].set_index("what").loc["recipe", "cross_fitted"])
-        if name != ALONE:
-            line |= compared(paths, name, ALONE, options.jobs)
-        lines.append(line)
+        lines.append(
+            {
+                "system": name,
+                "members": len(project.members),
+                "cpu_min": sum(spent) / len(spent),
+                "most": max(spent),
+                "dice_case": ways[name].loc[ways[name]["what"] == "recipe", "cross_fitted"].iloc[0],
+                **({} if name == ALONE else compared(paths, name, ALONE, options.jobs)),
+            }
+        )
     show("Systems: 3D Dice, cross-fitted, minus the single member's", pd.DataFrame(lines))
     ideas = [
         {"idea": idea, "with": one, "without": other, **compared(paths, one, other, options.jobs)}

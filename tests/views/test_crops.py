@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from casefold.config.inputs import DetectorCrop
+from casefold.config.inputs import CentreCrop, DetectorCrop
 from casefold.core import ConfigError, DataError
 from casefold.views import (
     Box,
@@ -51,6 +51,18 @@ def test_other_files_of_boxes_are_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / "boxes.json").write_text(content)
     with pytest.raises(DataError, match=r"boxes\.json should hold \[\[z0, z1\], \[y0, y1\], \[x0, x1\]\] by scan"):
         read_boxes(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("shape", "share", "wanted"),
+    [
+        ((3, 256, 256), 0.875, Box((0, 3), (16, 240), (16, 240))),
+        ((1, 10, 7), 0.5, Box((0, 1), (2, 7), (1, 5))),  # of 7 pixels 3.5 are 4, one less in front than behind
+        ((2, 4, 4), 0.01, Box((0, 2), (1, 2), (1, 2))),
+    ],
+)
+def test_the_middle_of_every_slice(shape: tuple[int, int, int], share: float, wanted: Box) -> None:
+    assert find_box(CentreCrop(name="centre", share=share), ramp_scan(shape)) == wanted
 
 
 def test_a_detectors_box_is_for_all_slices_and_its_margin_stops_at_the_edge() -> None:

@@ -102,7 +102,14 @@ class DetectorCrop(Strict):
     margin_px: int = Field(0, ge=0, description="added on every side, as far as the slice goes")
 
 
-CropConfig = Annotated[BodyCrop | DetectorCrop, Field(discriminator="name")]
+class CentreCrop(Strict):
+    """The middle of every slice, so much of its height and width: 0.875 is 256 pixels cut to 224."""
+
+    name: Literal["centre"]
+    share: float = Field(gt=0, lt=1)
+
+
+CropConfig = Annotated[BodyCrop | DetectorCrop | CentreCrop, Field(discriminator="name")]
 CROP = Field(
     None, description="null reads whole slices; else all are cut to one box, outside of which nothing is found"
 )

@@ -66,14 +66,20 @@ def predict_scans(task: Task, raws: Sequence[RawScan], spread: Spread) -> tuple[
     """
     waiting = [raw for raw in raws if not is_done(task, raw)]
     logger.info("submit: %d of %d scans to predict", len(waiting), len(raws))
+    begun = time.monotonic()
     failed = dict(spread(task, waiting)) if waiting else {}
+    seconds = time.monotonic() - begun
     if failed and not task.tolerant:
         lines = "\n".join(f"  {name}: {reason}" for name, reason in failed.items())
         raise DataError(
             f"{len(failed)} of {len(raws)} scans can't be predicted, the others are; mend their files, or take them "
             f"out of the folder. {AFTERWARDS}:\n{lines}"
         )
-    return records(task, raws), failed
+    found = records(task, raws)
+    new = sum(found[raw.name]["shape"][0] for raw in waiting if raw.name in found)
+    if new:
+        logger.info("%d slices in %.1f s: %.1f a second, reading and writing included", new, seconds, new / seconds)
+    return found, failed
 
 
 def predict_share(task: Task, raws: Sequence[RawScan], told: Told = lambda _name, _reason: None) -> dict[str, str]:

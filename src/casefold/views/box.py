@@ -38,6 +38,14 @@ def whole_box(shape: Shape) -> Box:
     return Box((0, depth), (0, height), (0, width))
 
 
+def centre_box(shape: Shape, share: float) -> Box:
+    """The middle of every slice of a grid: this share of its height and width, a pixel at least."""
+    depth, *sides = shape
+    kept = [max(1, round(share * side)) for side in sides]
+    y, x = ((side - own) // 2 for side, own in zip(sides, kept, strict=True))
+    return Box((0, depth), (y, y + kept[0]), (x, x + kept[1]))
+
+
 def slice_box(box: Box, margin_px: int, shape: Shape) -> Box:
     """A box along y and x alone, for every slice of a grid: wider by a margin, as far as the grid goes."""
     _, height, width = shape

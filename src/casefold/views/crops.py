@@ -6,11 +6,11 @@ from pathlib import Path
 import torch
 
 from casefold.config.experiments import Cls, Experiment, Seg3d, Seg25d
-from casefold.config.inputs import CropConfig, DetectorCrop
+from casefold.config.inputs import BodyCrop, CentreCrop, CropConfig, DetectorCrop
 from casefold.core import ConfigError, DataError, Scan
 from casefold.files import read_record, write_json
 from casefold.views.body import body_box
-from casefold.views.box import Box, slice_box, whole_box
+from casefold.views.box import Box, centre_box, slice_box, whole_box
 
 BOXES = "boxes.json"
 FindBox = Callable[[Scan], Box]
@@ -26,7 +26,9 @@ def find_box(crop: CropConfig | None, scan: Scan, detector: FindBox | None = Non
     """What a crop leaves of a scan: along z all of it. detector: finds the box, where the crop is by a detector."""
     if crop is None:
         return whole_box(scan.grid.shape)
-    if not isinstance(crop, DetectorCrop):
+    if isinstance(crop, CentreCrop):
+        return centre_box(scan.grid.shape, crop.share)
+    if isinstance(crop, BodyCrop):
         found = body_box(scan, crop)
     elif detector is not None:
         found = detector(scan)

@@ -25,8 +25,8 @@ from test_layout import NOTEBOOK, PACKAGE, run_python
 
 # In Kaggle's image, by the names they are imported by.
 IMAGE = {
-    "albumentations", "cv2", "einops", "matplotlib", "nibabel", "numpy", "pandas", "PIL", "pydantic", "pydantic_core", "pydicom",
-    "safetensors", "scipy", "SimpleITK", "sklearn", "torch", "torchvision", "tqdm", "yaml",
+    "albumentations", "cv2", "einops", "matplotlib", "nibabel", "numpy", "pandas", "PIL", "pydantic", "pydantic_core",
+    "pydicom", "safetensors", "scipy", "SimpleITK", "sklearn", "torch", "torchvision", "tqdm", "yaml",
 }  # fmt: skip
 BROUGHT = {
     "segmentation_models_pytorch": "segmentation-models-pytorch",

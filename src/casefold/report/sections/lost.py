@@ -86,15 +86,7 @@ def _edges(content: Content) -> Markup:
 def _by_distance(axes: Axes, content: Content, frame: pd.DataFrame) -> None:
     for index, name in enumerate(content.classes):
         own = frame[frame["class"] == name]
-        axes.plot(
-            own["distance"],
-            own["dice"],
-            marker="o",
-            markersize=3,
-            color=colour(index),
-            linestyle=line(index),
-            label=name,
-        )
+        _curve(axes, index, name, own["distance"], own["dice"])
     axes.set(xlabel="distance, slices", ylabel="Dice of a slice", ylim=(0, 1))
     axes.locator_params(axis="x", integer=True)
     names_below(axes, len(content.classes))
@@ -107,20 +99,17 @@ def _by_bins(axes: Axes, content: Content, frame: pd.DataFrame, column: str) -> 
             continue
         bins = pd.qcut(own[column].rank(method="first"), min(BINS, len(own)), labels=False)
         means = own.groupby(bins)[[column, "dice"]].mean()
-        axes.plot(
-            means[column],
-            means["dice"],
-            marker="o",
-            markersize=3,
-            color=colour(index),
-            linestyle=line(index),
-            label=name,
-        )
+        _curve(axes, index, name, means[column], means["dice"])
     words, scale = AXES[column]
     axes.set(xlabel=words, ylabel="Dice of a slice", ylim=(0, 1), xscale=scale)
     if scale == "log":
         plain_numbers(axes.xaxis)
     names_below(axes, len(content.classes))
+
+
+def _curve(axes: Axes, index: int, name: str, places: pd.Series, dice: pd.Series) -> None:
+    """A class's curve of Dice, with its points."""
+    axes.plot(places, dice, marker="o", markersize=3, color=colour(index), linestyle=line(index), label=name)
 
 
 def _outliers(content: Content) -> Markup:

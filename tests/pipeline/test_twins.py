@@ -54,8 +54,10 @@ def test_the_verb_ends_with_an_exit_code_of_1_where_a_row_failed(
 
 
 @pytest.mark.long
-def test_every_row_runs_in_one_process(tmp_path: Path) -> None:
+def test_every_row_runs_in_one_process(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     frame = table(list(twins_step(CONFIGS, tmp_path)))
+    with capsys.disabled():
+        print(f"\n{frame.to_string(index=False, float_format='{:.3f}'.format)}")
     assert frame["row"].tolist() == list(ROWS)
     assert frame.loc[frame["ran"] != "yes", ["row", "error"]].to_numpy().tolist() == []
     assert np.isfinite(frame["dice_case"].astype(float)).all()

@@ -24,7 +24,7 @@ IDEAS = {
     "crop by a detector": ("small_3rd_seg3", "small_3rd_whole"),
     "5 slices, begun with stage one": ("small_3rd_seg5", "small_3rd_seg3"),
 }
-WAYS = ["what", "tuned", "cross_fitted", "recipe_minus", "low", "high"]
+WAYS = ["what", "tuned", "cross_fitted", "gain", "gain_low", "gain_high"]  # gain: over equal weights with one level
 
 
 def cpu_minutes(project: Project, fold: int) -> float:

@@ -75,6 +75,10 @@ def test_where_the_search_gains_beyond_noise_it_is_taken_and_the_table_says_by_h
     assert table.loc["recipe", "recipe_minus"] == 0 and table.loc[BASE, "low"] > 0
     gain, low, high = difference(search, ways.recipe, ways.fitted[BASE])
     assert table.loc[BASE, ["recipe_minus", "low", "high"]].tolist() == [gain, low, high]
+    assert table.loc["recipe", ["gain", "gain_low", "gain_high"]].tolist() == [gain, low, high]
+    assert table.loc[BASE, ["gain", "gain_low", "gain_high"]].tolist() == [0, 0, 0]
+    weighted = difference(search, ways.fitted["+ weights"], ways.fitted[BASE])
+    assert table.loc["+ weights", ["gain", "gain_low", "gain_high"]].tolist() == list(weighted)
     assert (table["optimism"] == table["tuned"] - table["cross_fitted"]).all()
 
 

@@ -55,9 +55,9 @@ def tune_step(project: Project, folds: Sequence[int] | None = None) -> tuple[Rec
     """Search the recipe on verified OOF; writes recipe.yaml, cross_fitted.json and scores.csv.
 
     scores.csv: a row a way of tuning (each member alone, equal weights with one level, one ingredient more, all of
-    them, the recipe), tuned and cross-fitted, and the recipe's gain over it with an interval; then every metric of the
-    recipe and of equal weights. Done already with the same inputs, it is read back. Raises DataError, naming member and
-    fault, where predictions do not fit their scans.
+    them, the recipe), tuned and cross-fitted, the recipe's gain over it and its own over equal weights, with intervals;
+    then every metric of the recipe and of equal weights. Done already with the same inputs, it is read back. Raises
+    DataError, naming member and fault, where predictions do not fit their scans.
     """
     store, table, folds = trained(project, folds)
     path, inputs = project.out / "scores.csv", evaluation_inputs(project, table, store, folds)

@@ -64,20 +64,27 @@ def simpler(search: Search, ways: Mapping[str, Fitted]) -> str:
 
 
 def frame(search: Search, ways: Ways) -> pd.DataFrame:
-    """A row a way: its score on what it was tuned on, cross-fitted, the optimism between them, and the recipe's
-    cross-fitted score minus its own with a paired bootstrap interval over cases."""
+    """A row a way: its score on what it was tuned on, cross-fitted, the optimism between them.
+
+    Then the recipe's cross-fitted score minus its own, and its own minus that of equal weights with one level, both
+    with a paired bootstrap interval over cases.
+    """
     rows: list[dict[str, Any]] = []
     for name, fitted in {**ways.fitted, "recipe": ways.recipe}.items():
-        gain, low, high = difference(search, ways.recipe, fitted)
+        minus, low, high = difference(search, ways.recipe, fitted)
+        gain, gain_low, gain_high = difference(search, fitted, ways.fitted[BASE])
         rows.append(
             {
                 "what": name,
                 "tuned": fitted.tuned,
                 "cross_fitted": fitted.cross_fitted,
                 "optimism": fitted.tuned - fitted.cross_fitted,
-                "recipe_minus": gain,
+                "recipe_minus": minus,
                 "low": low,
                 "high": high,
+                "gain": gain,
+                "gain_low": gain_low,
+                "gain_high": gain_high,
             }
         )
     return pd.DataFrame(rows)

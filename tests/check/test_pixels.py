@@ -47,6 +47,10 @@ def test_a_constant_modality_is_named() -> None:
     image = np.stack([body(3), np.zeros((3, SIDE, SIDE), np.int16)])
     (found,) = pixels.constant(scan(image), "folder")
     assert (found.kind, found.what) == ("constant scan", "modality 2 of 2 is 0")
+    assert pixels.constant(scan(image), "folder", filled=[1]) == []
+    image[0] = 5
+    (found,) = pixels.constant(scan(image), "folder", filled=[1])
+    assert found.what == "modality 1 of 2 is 5"
 
 
 @pytest.mark.parametrize(

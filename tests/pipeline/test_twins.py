@@ -7,10 +7,12 @@ import pytest
 from typer.testing import CliRunner
 
 from casefold.cli import app
+from casefold.config.load import load_dataset
 from casefold.config.paths import Paths
 from casefold.core import ConfigError
 from casefold.pipeline import twins
-from casefold.pipeline.twins import ROWS, table, twins_step
+from casefold.pipeline.checking import check_step
+from casefold.pipeline.twins import ROWS, table, twins_step, write_twin
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
@@ -51,6 +53,19 @@ def test_the_verb_ends_with_an_exit_code_of_1_where_a_row_failed(
     done = CliRunner().invoke(app, ["twins", "camvid", "uw_11th", "--keep", str(tmp_path)])
     assert done.exit_code == 1
     assert "camvid  no" in done.stdout and "uw_11th  no" in done.stdout
+
+
+@pytest.mark.parametrize("row", ["brats_moved", "brats_joined"])
+def test_the_phantom_of_two_roots_shares_training_cases_alone(tmp_path: Path, row: str) -> None:
+    small = Paths(*(tmp_path / name for name in ("data", "store", "runs", "configs", "folds")))
+    write_twin(CONFIGS, small, row)
+    dataset = load_dataset(small.configs, row)
+    roots = [small.raw(root) for root in (dataset.root, *dataset.joined)]
+    cases = [{path.name for path in (root / "train").iterdir()} for root in roots]
+    tests = [{path.name for path in (root / "test").iterdir()} for root in roots]
+    assert [len(names) for names in cases] == [10, 10] and len(cases[0] & cases[1]) == 4
+    assert all(names and not names & (cases[0] | cases[1]) for names in tests)
+    assert set(check_step(small, row, jobs=1)["severity"]) <= {"warning", "note"}
 
 
 @pytest.mark.long

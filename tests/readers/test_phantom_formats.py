@@ -19,7 +19,7 @@ CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 def written(tmp_path: Path, name: str) -> tuple[Dataset, Path]:
     """A shipped data set's twin, two training cases and one for the test written."""
     config, root = shrunk_dataset(load_dataset(CONFIGS, name), name), tmp_path / name
-    write_phantom(config, root, 2, 1)
+    write_phantom(config, root, range(2), [2])
     return config, root
 
 
@@ -64,7 +64,7 @@ def test_dicom_series_lie_on_the_labels_beside_them(tmp_path: Path) -> None:
 
 def test_rgb_images_have_label_images_void_and_a_split(tmp_path: Path) -> None:
     config, root = shrunk_dataset(load_dataset(CONFIGS, "camvid"), "camvid"), tmp_path / "camvid"
-    write_phantom(config, root, 5, 1)
+    write_phantom(config, root, range(5), [5])
     assert (root / "split.csv").read_text().splitlines() == [
         "case,split", "phantom00,train", "phantom01,train", "phantom02,val", "phantom03,train", "phantom04,test",
     ]  # fmt: skip
@@ -84,10 +84,10 @@ def test_rgb_images_have_label_images_void_and_a_split(tmp_path: Path) -> None:
 def test_what_is_there_is_left_alone(tmp_path: Path) -> None:
     config, root = written(tmp_path, "hippocampus")
     before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
-    write_phantom(config, root, 5, 5)
+    write_phantom(config, root, range(5), range(5, 10))
     assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
 
 
 def test_a_reader_without_a_writer_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="written for the readers nifti, dicom, images, not for uwmgi"):
-        write_phantom(load_dataset(CONFIGS, "lgg"), tmp_path / "lgg")
+        write_phantom(load_dataset(CONFIGS, "lgg"), tmp_path / "lgg", [0], [1])

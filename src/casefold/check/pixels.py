@@ -1,5 +1,6 @@
 """What is wrong with the pixels of single slices: constant, cut off, clipped, no number, metal."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import cv2
@@ -23,9 +24,10 @@ def not_a_number(scan: Scan) -> list[Finding]:
     return on_slices("not a number", scan, {z: count for z, count in counts.items() if count}, told)
 
 
-def constant(scan: Scan, where: str) -> list[Finding]:
-    """Slices of a single value, in any modality; those at the ends are told apart."""
+def constant(scan: Scan, where: str, filled: Sequence[int] = ()) -> list[Finding]:
+    """Slices of a single value, in any modality but those that were filled in; those at the ends are told apart."""
     flat = np.array([[(plane == plane.flat[0]).all() for plane in modality] for modality in scan.image])
+    flat[list(filled)] = False
     if flat.all(axis=1).any():
         which = np.flatnonzero(flat.all(axis=1)) + 1
         told = f"modality {', '.join(map(str, which))} of {len(flat)} is" if len(flat) > 1 else "every pixel is"

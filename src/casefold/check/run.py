@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from casefold.config.base import Dataset
 from casefold.core import DataError, Scan
 from casefold.processes import end_with_parent
 from casefold.readers import FaultKind, Part, RawScan
-from casefold.readers.table import find, load
+from casefold.readers.table import filled, find, load
 
 PARTS: tuple[Part, ...] = ("train", "test")
 EXIT_CODES = {"error": 2, "warning": 1, "note": 0}
@@ -66,9 +66,9 @@ def exit_code(frame: pd.DataFrame) -> int:
     return max((EXIT_CODES[severity] for severity in frame["severity"]), default=0)
 
 
-def examine(scan: Scan, place: str) -> list[Finding]:
-    """What is wrong with one scan that could be read. place: its file or folder."""
-    found = pixels.not_a_number(scan) + pixels.constant(scan, place)
+def examine(scan: Scan, place: str, filled: Sequence[int] = ()) -> list[Finding]:
+    """What is wrong with one scan that could be read. place: its file or folder; filled: modalities without a file."""
+    found = pixels.not_a_number(scan) + pixels.constant(scan, place, filled)
     seen = overview(scan)
     if seen.constant.all():
         return found
@@ -116,7 +116,7 @@ def _examine_one(config: Dataset, root: Path, part: Part, raw: RawScan) -> Exami
     told = [Finding(kind, raw.case, raw.name, _below(root, where), _below(root, what)) for kind, where, what in faults]
     if scan is None:
         return raw.name, told, None
-    return raw.name, told + examine(scan, place), across.summarise(scan, part, place)
+    return raw.name, told + examine(scan, place, filled(config, raw)), across.summarise(scan, part, place)
 
 
 def _place(raw: RawScan, root: Path) -> str:

@@ -49,7 +49,8 @@ ROWS = {
     "camvid": "CamVid with FPN",
 }
 FOLD = 0
-OVERLAPPING = 6  # a joined root's phantom begins with the seventh case of the root before it, which has ten
+CASES, TESTS = 10, 2
+APART = 6  # a joined root's phantom begins with the seventh of the ten cases of the root before it
 
 
 def twins_step(configs: Path, work: Path, rows: Sequence[str] = ()) -> Iterator[dict[str, object]]:
@@ -89,8 +90,10 @@ def write_twin(configs: Path, small: Paths, row: str) -> None:
         if isinstance(crop, DetectorCrop):
             _write(small, f"detect/{crop.member}", shrunk_detector(load_detector(configs, crop.member)))
     if not isinstance(dataset, PhantomDataset):  # whose reader draws it
+        last = CASES + APART * len(dataset.joined)
         for number, root in enumerate((dataset.root, *dataset.joined)):
-            write_phantom(dataset, small.raw(root), first=OVERLAPPING * number)
+            begin = APART * number
+            write_phantom(dataset, small.raw(root), range(begin, begin + CASES), range(last, last + TESTS))
 
 
 def table(lines: Sequence[dict[str, object]]) -> pd.DataFrame:

@@ -7,6 +7,10 @@ A reader is a module with
     dropped(config, root) -> dict[str, int]                                 scans that the config drops -> slices
     stored_bytes(config, raw) -> int                                        size of image and masks, from headers alone
 
+and, where a modality may be a file of its own,
+
+    filled(config, raw) -> list[int]                        the modalities that `load` fills in, by number
+
 and, where predictions go back as files and not as rows of a CSV,
 
     write(config, root, raw, masks, folder) -> Path         one scan's masks in the input's own form

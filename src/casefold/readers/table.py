@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from casefold.config.base import Dataset
-from casefold.config.datasets import ImagesDataset, UwmgiDataset
+from casefold.config.datasets import ImagesDataset, NiftiDataset, UwmgiDataset
 from casefold.config.masks import UWMGI_FORM, UWMGI_TRUTH, FileMasks, RleForm, RleMasks
 from casefold.core import ConfigError, Masks, Scan
 from casefold.filters import apply_filters
@@ -65,6 +65,11 @@ def stored_bytes(config: Dataset, raw: RawScan) -> int:
     """What a scan will take on disk, from headers alone."""
     size: int = _reader(config).stored_bytes(config, raw)
     return size
+
+
+def filled(config: Dataset, raw: RawScan) -> tuple[int, ...]:
+    """The modalities, by number, that a scan has no file of and that `load` fills in as the config says."""
+    return tuple(_reader(config).filled(config, raw)) if isinstance(config, NiftiDataset) else ()
 
 
 def submission_form(config: Dataset) -> RleForm | None:

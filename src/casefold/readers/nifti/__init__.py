@@ -84,6 +84,11 @@ def load(config: NiftiDataset, raw: RawScan, report: Report = refuse) -> Scan:
     )
 
 
+def filled(config: NiftiDataset, raw: RawScan) -> list[int]:
+    """The numbers of the modalities that a scan has no file of."""
+    return [config.modalities.index(name) for name in lacking(config, raw.details)]
+
+
 def dropped(config: NiftiDataset, root: Path) -> dict[str, int]:
     """Slices by dropped scan; raises DataError where a name of `drop_scans` is unknown or `dropped_slices` differs.
 

@@ -25,8 +25,8 @@ WRITERS: dict[str, Callable[[Any, Path, Sequence[Drawn]], None]] = {
 }
 
 
-def write_phantom(config: Dataset, root: Path, cases: int = 10, tests: int = 2, first: int = 0) -> None:
-    """Draw so many training and test cases, from the number `first` on, into `root`, unless it is there already.
+def write_phantom(config: Dataset, root: Path, cases: Sequence[int], tests: Sequence[int]) -> None:
+    """Draw the training and test cases of these numbers into `root`, unless it is there already.
 
     Raises ConfigError for a reader whose format the phantom is not written in.
     """
@@ -37,7 +37,7 @@ def write_phantom(config: Dataset, root: Path, cases: int = 10, tests: int = 2, 
         return
     log.info("drawing the phantom for the reader %s into %s", reader, root)
     unfinished = root.with_name(f".{root.name}.part")
-    scans = [drawn(first + number, "train" if number < cases else "test") for number in range(cases + tests)]
+    scans = [drawn(number, "train") for number in cases] + [drawn(number, "test") for number in tests]
     with writing(root):
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)

@@ -54,7 +54,7 @@ def rows(paths: Paths, wanted: str) -> list[dict[str, object]]:
     store = project.store()
     table = project.table(store)
     held = [int(fold) for fold in folds.split(",")] if folds else list(range(table.count))
-    sources = sources_of(project, table, store, held)
+    sources = sources_of(project, store, held)
     with TemporaryDirectory() as folder:
         files = gathered(sources, member, Path(folder))
         tuned = search(store, sources, files, member, Path(folder) / "tuned", Tune(levels=LEVELS))

@@ -34,6 +34,9 @@ class Experiment(Strict):
     """What every kind of member has; the file's name is its `name`."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    split: int | None = Field(
+        None, ge=0, description="seed of a fold table of its own, folds/DATASET.SPLIT.csv; null: the data set's"
+    )
     augment: AugmentName = "medium"
     train: Train
     predict: Predict = Predict()

@@ -29,6 +29,10 @@ class Paths:
             raise ConfigError(f"root: {root} is absolute; write it below CASEFOLD_DATA and set that")
         return self.data / root
 
+    def fold_table(self, dataset: str, split: int | None = None) -> Path:
+        """A data set's fold table; of a split that members name, theirs."""
+        return self.folds / f"{dataset}{'' if split is None else f'.{split}'}.csv"
+
     def member(self, dataset: str, member: str) -> Path:
         """All of a member's runs on a data set."""
         return self.runs / dataset / "members" / member

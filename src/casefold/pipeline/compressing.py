@@ -98,7 +98,8 @@ def keep_step(project: Project, member: str, fold: int, amount: float, name: str
         write_form(Trained.read(config, run), Form("structured", amount), made, name)
         cost = _measured_alone(made, store.root, held)
         narrow = parse_experiment(read_yaml(made / "config.yaml"), made / "config.yaml")
-        job = Job(narrow, project.table(store), str(fold), project.store_root, kept, project.device, project.paths.data)
+        table = project.table(store, member)
+        job = Job(narrow, table, str(fold), project.store_root, kept, project.device, project.paths.data)
         manifest = {
             "state": "done",
             "inputs": job.inputs(store),
@@ -126,7 +127,7 @@ def _trained_run(project: Project, member: str, fold: int) -> tuple[Experiment, 
         raise ConfigError(f"{member} is no network of ours with maps, whose Dice could be watched; take one of {known}")
     train_step(project, [str(fold)], [member])
     store, run = project.store(), project.run(member, str(fold))
-    table = project.table(store)
+    table = project.table(store, member)
     held = table.split(store, fold)[1]
     if not held:
         raise DataError(f"fold {fold} holds no scan out, so nothing can be scored")

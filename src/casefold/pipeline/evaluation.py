@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from casefold.config.experiments import as_plain
 from casefold.config.presence import PresenceTarget
-from casefold.core import HALF, Prediction, Scan
+from casefold.core import HALF, DataError, Prediction, Scan
 from casefold.data.presence import presence_truth, target_of
 from casefold.files import hash_file, hash_value, write_text, writing
 from casefold.folds import FoldTable
@@ -110,14 +110,30 @@ def _with_score(means: Mapping[str, Any]) -> dict[str, Any]:
     return {**means, "uw_score": DICE_WEIGHT * means["uw_score"] + (1 - DICE_WEIGHT) * (1 - means["uw_distance"])}
 
 
-def predictions(
-    project: Project, table: FoldTable, store: Store, folds: Sequence[int]
-) -> Iterator[tuple[Scan, dict[str, Prediction]]]:
+def predictions(project: Project, store: Store, folds: Sequence[int]) -> Iterator[tuple[Scan, dict[str, Prediction]]]:
     """Each labelled scan of these folds with the verified OOF of every member, one scan in memory at a time."""
-    root = project.ensemble.dataset
-    files = {name: join(project.paths.member(root, name), table, store, folds) for name in project.members}
+    files = held_files(project, list(project.members), store, folds)
     for name in next(iter(files.values())):
         yield store.scan(name), {member: read_prediction(paths[name]) for member, paths in files.items()}
+
+
+def held_files(
+    project: Project, members: Sequence[str], store: Store, folds: Sequence[int]
+) -> dict[str, dict[str, Path]]:
+    """Each member's verified OOF files of the scans that all of them hold back in these folds, in the store's order.
+
+    With fold tables of their own members hold back different scans in one fold, and the same in all. Raises DataError
+    where these folds have no scan in common.
+    """
+    root = project.ensemble.dataset
+    found = {name: join(project.paths.member(root, name), project.table(store, name), store, folds) for name in members}
+    scans = [scan for scan in store.labelled() if all(scan in own for own in found.values())]
+    if not scans:
+        raise DataError(
+            f"no scan is held back by all members in the folds {list(folds)}, so there is no OOF to look at; take more "
+            f"folds{', for members have fold tables of their own (`split`)' if project.splits else ''}"
+        )
+    return {name: {scan: own[scan] for scan in scans} for name, own in found.items()}
 
 
 def oof_step(project: Project, folds: Sequence[int] | None = None) -> pd.DataFrame:
@@ -129,9 +145,10 @@ def oof_step(project: Project, folds: Sequence[int] | None = None) -> pd.DataFra
     tallies: dict[tuple[str, str], Tally] = {}
     presence: dict[tuple[str, str], NDArray[np.int64]] = {}
     targets = {name: target_of(config) for name, config in project.members.items()}
-    for scan, given in predictions(project, table, store, folds):
-        fold = str(table.fold(store, scan.name))
+    tables = {name: project.table(store, name) for name in project.members}
+    for scan, given in predictions(project, store, folds):
         for member, prediction in given.items():
+            fold = str(tables[member].fold(store, scan.name))
             if prediction.maps is not None:
                 tallies.setdefault((member, fold), Tally(store.classes)).add(scan, prediction.maps >= HALF)
             if prediction.presence is not None:
@@ -161,7 +178,8 @@ def evaluation_inputs(project: Project, table: FoldTable, store: Store, folds: S
     for path in (path for own in paths.values() for path in own):
         read_info(path)
     weights = {name: [hash_file(path) for path in own] for name, own in paths.items()}
-    return hash_value([as_plain(project.ensemble), weights, table.hash, store.data_hash])
+    splits = [hash_file(project.paths.fold_table(project.ensemble.dataset, split)) for split in project.splits]
+    return hash_value([as_plain(project.ensemble), weights, table.hash, store.data_hash, *splits])
 
 
 def is_current(path: Path, inputs: str) -> bool:

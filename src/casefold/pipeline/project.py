@@ -52,8 +52,8 @@ class Project:
 
     @property
     def table_path(self) -> Path:
-        """The fold table."""
-        return self.paths.folds / f"{self.ensemble.dataset}.csv"
+        """The data set's fold table."""
+        return self.paths.fold_table(self.ensemble.dataset)
 
     @property
     def out(self) -> Path:
@@ -79,9 +79,16 @@ class Project:
         """The prepared scans."""
         return Store(self.store_root)
 
-    def table(self, store: Store) -> FoldTable:
-        """The fold table, verified against the store."""
-        return read(self.table_path, store, self.groups(store))
+    @property
+    def splits(self) -> list[int]:
+        """The fold tables that members name beside the data set's."""
+        return sorted({config.split for config in self.trained.values() if config.split is not None})
+
+    def table(self, store: Store, member: str | None = None) -> FoldTable:
+        """The fold table of a member, or of None the data set's, verified against the store."""
+        config = self.trained.get(member or "")
+        path = self.paths.fold_table(self.ensemble.dataset, config.split if config else None)
+        return read(path, store, self.groups(store))
 
     def groups(self, store: Store) -> dict[str, str] | None:
         """Case to group where the data set folds by groups, else None."""
@@ -117,6 +124,12 @@ def open_project(
     dataset = load_dataset(paths.configs, ensemble.dataset)
     project = Project(paths, ensemble, dataset, members, jobs, device)
     cropping = project.detectors_of(list(members))
+    if torn := [name for name in project.trained if project.trained[name].split is not None
+                and project.detectors_of([name])]:  # fmt: skip
+        raise ConfigError(
+            f"{torn} have fold tables of their own (`split`), but a detector crops them that is trained on the data "
+            "set's: it has seen what they hold back; take the split out, or crop otherwise"
+        )
     if twice := sorted(set(cropping) & set(members)):
         raise ConfigError(f"ensemble {name}: {twice} are names of members and of what crops them; rename one of each")
     return replace(project, detectors={one: load_detector(paths.configs, one, _of(one, overrides)) for one in cropping})

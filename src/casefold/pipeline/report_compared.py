@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
 from casefold.analysis.compared import Comparison, compare
 from casefold.config.base import GroupFolds
 from casefold.config.ensembles import Objective, Tune
-from casefold.config.load import load_dataset
+from casefold.config.load import load_dataset, parse_experiment, read_yaml
 from casefold.config.paths import Paths
 from casefold.core import HALF, ConfigError, DataError, nearest_word
 from casefold.folds import FoldTable, read, words_of
@@ -82,7 +83,7 @@ def _scores(paths: Paths, dataset: str, store: Store, side: Side, objective: Obj
         held = look(side.project).held
         return dict(zip(held.scans, scan_scores(objective, held.of(held.ways[0])).tolist(), strict=True))
     member = paths.member(dataset, side.name)
-    table = _table(paths, dataset, store)
+    table = _table(paths, dataset, store, member)
     folds = [fold for fold in range(table.count) if (member / f"fold{fold}" / "weights.safetensors").is_file()]
     files = join(member, table, store, folds)
     measure = partial(member_stats, store.root)
@@ -90,7 +91,10 @@ def _scores(paths: Paths, dataset: str, store: Store, side: Side, objective: Obj
     return dict(zip(files, scan_scores(objective, np.stack(found, axis=1)).tolist(), strict=True))
 
 
-def _table(paths: Paths, dataset: str, store: Store) -> FoldTable:
+def _table(paths: Paths, dataset: str, store: Store, member: Path) -> FoldTable:
+    """The fold table of a member, given its folder of folds; those that were imported have no config there."""
     config = load_dataset(paths.configs, dataset)
     groups = words_of(config.folds, paths.raw(config.root), store) if isinstance(config.folds, GroupFolds) else None
-    return read(paths.folds / f"{dataset}.csv", store, groups)
+    saved = next(member.glob("fold*/config.yaml"), None)
+    split = None if saved is None else parse_experiment(read_yaml(saved), saved).split
+    return read(paths.fold_table(dataset, split), store, groups)

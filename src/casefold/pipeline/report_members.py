@@ -11,7 +11,6 @@ import pandas as pd
 from casefold.config.experiments import Cls, Experiment, Seg3d, Seg25d
 from casefold.config.inputs import VolumeData
 from casefold.files import read_record, write_json
-from casefold.folds import FoldTable
 from casefold.models.precision import pick_device
 from casefold.pipeline.project import Project
 from casefold.pipeline.report_findings import member_agreement
@@ -28,9 +27,7 @@ UNKNOWN_S = 2.0  # a scan, of a run that does not say
 GAP_SCANS = 3  # training scans of a run, at most
 
 
-def members(
-    project: Project, held: Gathered, recipe: Recipe, store: Store, table: FoldTable, folds: Sequence[int]
-) -> Members:
+def members(project: Project, held: Gathered, recipe: Recipe, store: Store, folds: Sequence[int]) -> Members:
     """What each member adds, weighs, sees and costs, how it was trained, and how far it fits its training scans."""
     runs = {name: [project.run(name, str(fold)) for fold in folds] for name in project.trained}
     return Members(
@@ -40,7 +37,7 @@ def members(
         training=pd.concat(
             [_log(name, run) for name, own in runs.items() for run in own] or [pd.DataFrame()], ignore_index=True
         ),
-        gaps=gaps(project, store, table, folds),
+        gaps=gaps(project, store, folds),
         fields=pd.DataFrame(
             [(name, seen_share(config, held)) for name, config in project.trained.items()], columns=["member", "share"]
         ),
@@ -48,7 +45,7 @@ def members(
     )
 
 
-def gaps(project: Project, store: Store, table: FoldTable, folds: Sequence[int]) -> pd.DataFrame:
+def gaps(project: Project, store: Store, folds: Sequence[int]) -> pd.DataFrame:
     """The score of each run on a few of the scans that it learnt from, beside that on those it held back.
 
     Both at level 128 by the run's own measure, Dice of scans or F1 of slices. Predicts GAP_SCANS of each run's scans,
@@ -69,7 +66,7 @@ def gaps(project: Project, store: Store, table: FoldTable, folds: Sequence[int])
     for (name, fold), manifest in manifests.items():
         run = project.run(name, str(fold))
         path = project.out / "report_gaps" / f"{manifest['weights_hash']}.json"
-        learnt = table.split(store, fold)[0]
+        learnt = project.table(store, name).split(store, fold)[0]
         picked = np.unique(np.linspace(0, len(learnt) - 1, min(count, len(learnt))).round().astype(int))
         own = _training_score(run, store, [learnt[place] for place in picked], device, path)
         validation = float(next(iter(manifest["score"].values()), np.nan))

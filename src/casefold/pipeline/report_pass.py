@@ -48,7 +48,7 @@ def look(project: Project, folds: Sequence[int] | None = None) -> Looked:
     digests = {name: hash_file(honest_path(own)) for name, (own, _) in others.items()}
     folder = project.out / "report_scans" / hash_value([LAYOUT, inputs, hash_file(honest_path(project)), digests])
     readers = tuple(sorted({name for rung in by_case.values() for name in rung.members}))
-    sources = sources_of(project, table, store, folds)
+    sources = sources_of(project, store, folds)
     tasks = []
     for source in sources:
         case = store.case_of[source.scan]

@@ -96,7 +96,7 @@ def _content(looked: Looked, given: pd.DataFrame) -> Content:
         scores=found,
         losses=losses(held),
         curves=curves(held, looked.recipe.rungs[0]),
-        members=members(project, held, looked.recipe, looked.store, looked.table, looked.folds),
+        members=members(project, held, looked.recipe, looked.store, looked.folds),
         suspects=doubted,
         picks=picks(held, looked.notes, book_frame(read_book(project.paths.runs / project.ensemble.dataset / BOOK))),
         viewer=viewer(looked, found.by_scan, doubted.scans),

@@ -3,15 +3,16 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
 
 import numpy as np
 
-from casefold.core import DataError, Prediction
+from casefold.core import Prediction
 from casefold.ensemble import passed_gate, to_masks
 from casefold.files import hash_value, read_record, write_json
 from casefold.models.precision import pick_device
-from casefold.oof import join, read_prediction
-from casefold.pipeline.evaluation import Tally, evaluation_inputs
+from casefold.oof import read_prediction
+from casefold.pipeline.evaluation import Tally, evaluation_inputs, held_files
 from casefold.pipeline.project import Project
 from casefold.predict import Member, predict
 from casefold.recipe import Recipe, as_plain
@@ -69,20 +70,18 @@ def shift(project: Project, recipe: Recipe, load: Load, count: int | None) -> Sh
     Scores are those of the recipe's rungs, by what it was tuned for.
     """
     store = project.store()
-    table = project.table(store)
-    files = {
-        name: join(project.paths.member(recipe.dataset, name), table, store, recipe.folds) for name in recipe.members
-    }
+    files = held_files(project, recipe.members, store, recipe.folds)
     scans = _spread(list(next(iter(files.values()))), count)
-    if not scans:
-        raise DataError(f"recipe {recipe.name} rests on no held-out scan, so nothing can be compared")
-    own = [name for name in recipe.members if name in project.trained]
+    own = {name: project.table(store, name) for name in recipe.members if name in project.trained}
     device = pick_device(project.device)
     tallies = [(Tally(store.classes), Tally(store.classes)) for _ in recipe.rungs]
     flips, decisions, largest = 0, 0, 0
-    for fold in recipe.folds:
-        held = [name for name in scans if table.fold(store, name) == fold]
-        members = {name: load(name, fold) for name in own} if held else {}
+
+    def folds_of(scan: str) -> tuple[int, ...]:
+        return tuple(table.fold(store, scan) for table in own.values())
+
+    for folds, held in groupby(sorted(scans, key=folds_of), key=folds_of):
+        members = {name: load(name, fold) for name, fold in zip(own, folds, strict=True)}
         for name in held:
             scan = store.scan(name)
             before = {member: read_prediction(paths[name]) for member, paths in files.items()}

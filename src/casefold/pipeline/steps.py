@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from casefold.config.base import RootsFolds
+from casefold.config.base import CaseFolds, GroupKFolds, RootsFolds
 from casefold.core import ConfigError
 from casefold.files import write_bytes
 from casefold.folds import FoldTable, make, read, words_of, write
@@ -44,7 +44,11 @@ def prepare_step(
 
 
 def folds_step(project: Project, store: Store, given: Path | None = None) -> FoldTable:
-    """The fold table: the one that is there, the one given (copied), or a new one; verified in any case."""
+    """The data set's fold table: the one that is there, the one given (copied), or a new one; verified in any case.
+
+    Those that members name beside it are made as well, by the same rule with the member's `split` for its seed; raises
+    ConfigError where that rule is none that draws folds.
+    """
     path = project.table_path
     if given is not None:
         read(given, store, project.groups(store))
@@ -52,9 +56,30 @@ def folds_step(project: Project, store: Store, given: Path | None = None) -> Fol
             raise ConfigError(f"{path} is there and is not {given}; remove it first if all runs on it may go")
         if not path.is_file():
             write_bytes(path, given.read_bytes())
+    folds = project.dataset.folds
     if not path.is_file():
-        folds = project.dataset.folds
         first_root = cases_of_first_root(project.dataset, project.raw) if isinstance(folds, RootsFolds) else ()
         write(make(folds, store, words_of(folds, project.raw, store), first_root), store, path)
         logger.info("wrote %s; commit it: every run and every score hangs on it", path)
-    return project.table(store)
+    table = project.table(store)
+    for split in project.splits:
+        _make_split(project, store, split, table)
+    return table
+
+
+def _make_split(project: Project, store: Store, split: int, table: FoldTable) -> None:
+    """The fold table of a split, where it is not there yet; as many folds as the data set's, or ConfigError."""
+    folds, path = project.dataset.folds, project.paths.fold_table(project.ensemble.dataset, split)
+    if not isinstance(folds, CaseFolds | GroupKFolds):
+        raise ConfigError(f"split: {split} draws the folds anew, but the data set's are of kind {folds.kind}; drop it")
+    if not path.is_file():
+        drawn = folds.model_copy(update={"seed": split})
+        write(make(drawn, store, words_of(drawn, project.raw, store)), store, path)
+        logger.info("wrote %s; commit it: members with split %d hang on it", path, split)
+    own = read(path, store, project.groups(store))
+    if own.count != table.count:
+        raise ConfigError(
+            f"{path} has {own.count} folds, {project.table_path} has {table.count}; they should have as many"
+        )
+    if own == table:
+        logger.warning("%s is the data set's own table over again; take another split", path)

@@ -119,6 +119,7 @@ def _member(paths: Paths, path: str) -> Experiment:
         "train.patience looks at the scans that a study tests on": train.patience is not None,
         "train.pseudo brings scans that are no share of the training cases": train.pseudo is not None,
         "train.init_from begins with what another member learnt": train.init_from and train.init_from.member,
+        "split names a fold table, but a study has its own": config.split is not None,
         "data.crop by a detector wants one more training on each share": isinstance(crop_of(config), DetectorCrop),
     }
     for reason, is_so in reasons.items():

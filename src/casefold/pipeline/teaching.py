@@ -76,6 +76,12 @@ def pseudo_step(project: Project, folder: Path, rule: Rule, full: bool = False) 
     outside = [name for name in recipe.members if name not in project.trained]
     if outside:
         raise ConfigError(f"{outside} were made elsewhere, and nobody can ask one of their folds for new scans' labels")
+    torn = [name for name in recipe.members if project.trained[name].split is not None]
+    if torn:
+        raise ConfigError(
+            f"{torn} have fold tables of their own (`split`): one fold's models have seen, together, what a student "
+            "of that fold holds back; take teachers of the data set's fold table"
+        )
     store = project.store()
     table = project.table(store)
     images = prepare(project.dataset, project.raw, project.out / "pseudo" / "images", project.jobs, folder=folder)

@@ -96,14 +96,15 @@ def loading_processes(project: Project) -> int:
 
 def plan(project: Project, folds: Sequence[str] | None, members: Sequence[str], habits: Habits) -> list[Job]:
     """The runs of members on folds, after `prepare` and `folds`; nothing is trained."""
-    table, wanted = _tabled(project, folds)
-    own = project.trained
+    wanted = _tabled(project, folds)[1]
+    own, store = project.trained, project.store()
     names = [name for name in pick(project, members) if name in own]
     names.sort(key=lambda name: own[name].kind == "cls")  # type: ignore[attr-defined]
+    tables = {name: project.table(store, name) for name in names}
     return [
         Job(
             own[name],
-            table,
+            tables[name],
             fold,
             project.store_root,
             project.run(name, fold),

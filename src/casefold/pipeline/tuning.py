@@ -18,8 +18,8 @@ from casefold.data.presence import target_of
 from casefold.ensemble import to_masks
 from casefold.files import hash_file, hash_value, read_record
 from casefold.folds import FoldTable
-from casefold.oof import join, read_header, read_prediction
-from casefold.pipeline.evaluation import Tally, evaluation_inputs, is_current, trained, write_current
+from casefold.oof import read_header, read_prediction
+from casefold.pipeline.evaluation import Tally, evaluation_inputs, held_files, is_current, trained, write_current
 from casefold.pipeline.project import Project
 from casefold.pipeline.training import pool
 from casefold.recipe import Recipe, Rung, load_recipe, save_recipe, save_rungs
@@ -63,7 +63,7 @@ def tune_step(project: Project, folds: Sequence[int] | None = None) -> tuple[Rec
     path, inputs = project.out / "scores.csv", evaluation_inputs(project, table, store, folds)
     if is_current(path, inputs) and recipe_path(project).is_file() and honest_path(project).is_file():
         return load_recipe(recipe_path(project)), pd.read_csv(path)
-    sources = sources_of(project, table, store, folds)
+    sources = sources_of(project, store, folds)
     _refuse_faults(project, sources)
     work = project.out / "search"
     voxels = work / "voxels" / inputs
@@ -104,12 +104,9 @@ def honest_path(project: Project) -> Path:
     return project.out / "cross_fitted.json"
 
 
-def sources_of(project: Project, table: FoldTable, store: Store, folds: Sequence[int]) -> list[Source]:
-    root = project.ensemble.dataset
-    files = {name: join(project.paths.member(root, name), table, store, folds) for name in sorted(project.members)}
+def sources_of(project: Project, store: Store, folds: Sequence[int]) -> list[Source]:
+    files = held_files(project, sorted(project.members), store, folds)
     scans = next(iter(files.values()))
-    if not scans:
-        raise DataError("there is no OOF prediction to tune on; train the folds first")
     return [Source(store.root, scan, tuple((name, paths[scan]) for name, paths in files.items())) for scan in scans]
 
 

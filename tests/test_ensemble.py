@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from casefold import ensemble
+from casefold.config.gates import Majority, Runs
 from casefold.config.postprocess import FillGaps, Overlap, SmallComponents, Truncate
 from casefold.core import DataError, Prediction
 from casefold.ensemble import combine, combine_class, gate_signal, near_level, passed_gate, to_masks
@@ -248,6 +249,10 @@ def test_what_passes_is_known_from_the_gates_members_alone() -> None:
     assert found is not None and found.tolist() == [[True, True, False], [True, True, True]]
     assert passed_gate({}, rung(gate=replace(gate, levels={"a": 0, "b": 0})), CLASSES) is None
     assert passed_gate({}, rung(), CLASSES) is None
+    along = replace(gate, levels={"a": 100, "b": 3}, along_z=(Majority(slices=1), Runs(slices=2, classes=("b",))))
+    slices = {"slices": says("slices", presence=[[255, 99, 100], [3, 2, 2]])}
+    passed = passed_gate(slices, rung(gate=along), CLASSES)
+    assert passed is not None and passed.tolist() == [[True, True, True], [False, False, False]]
     with pytest.raises(DataError, match=re.escape("the recipe wants slices, but there are predictions of []")):
         passed_gate({}, rung(gate=gate), CLASSES)
 

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 import yaml
 
+from casefold.config.gates import Majority, Runs
 from casefold.config.postprocess import Overlap, SmallComponents, Truncate
 from casefold.core import DataError
 from casefold.recipe import GateRule, Recipe, Rung, as_plain, load_recipe, save_recipe
 from toy_recipe import RUNG, recipe, rung
 
-GATE = GateRule(("cls", "two"), "presence", {"a": 0, "NA": 51})
+GATE = GateRule(("cls", "two"), "presence", {"a": 0, "NA": 51}, (Majority(), Runs(classes=("NA",))))
 WHOLE = Recipe(
     name="mix",
     dataset="toy",
@@ -58,6 +59,11 @@ rungs:
     members: [cls, two]
     source: presence
     levels: {a: 0, NA: 51}
+    along_z:
+    - {name: majority, slices: 2}
+    - name: runs
+      classes: [NA]
+      slices: 3
   post:
   - name: small_components
     classes: [a]
@@ -124,9 +130,9 @@ def test_a_rung_in_words_leaves_out_what_is_off() -> None:
     assert off.words() == RUNG.words()
     assert WHOLE.rungs[0].words() == (
         "weights {'one': {'a': 1, 'NA': 0}, 'two': {'a': 2, 'NA': 3}} on logits; levels {'a': 121, 'NA': 133}; "
-        "peaks {'a': 0, 'NA': 200}; gate by presence of cls, two at {'a': 0, 'NA': 51}; "
-        "then small_components, truncate, overlap; score 0.8750, cross-fitted 0.8125, 3.50 s a scan; "
-        "the search gained 0.02 (0.01 to 0.03)"
+        "peaks {'a': 0, 'NA': 200}; gate by presence of cls, two after majority and runs along z at "
+        "{'a': 0, 'NA': 51}; then small_components, truncate, overlap; score 0.8750, cross-fitted 0.8125, "
+        "3.50 s a scan; the search gained 0.02 (0.01 to 0.03)"
     )
 
 

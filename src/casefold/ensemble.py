@@ -7,8 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from casefold.config.gates import GateStep
 from casefold.core import HALF, DataError, Prediction, Triple
 from casefold.postprocess import apply, hysteresis
+from casefold.postprocess.signals import along_z
 from casefold.recipe import Rung
 
 Bytes = NDArray[np.uint8]
@@ -56,15 +58,18 @@ def combine(predictions: Mapping[str, Prediction], rung: Rung, classes: Sequence
     return np.stack(maps)
 
 
-def gate_signal(predictions: Mapping[str, Prediction], members: Sequence[str], source: str) -> NDArray[np.int64]:
+def gate_signal(
+    predictions: Mapping[str, Prediction], members: Sequence[str], source: str, steps: Sequence[GateStep] = (),
+    classes: Sequence[str] = (),
+) -> NDArray[np.int64]:  # fmt: skip
     """What a gate's levels are compared with, (class, z): of the members' equal-weight mean, its presence 0..255 or the
-    number of its pixels of HALF or more.
+    number of its pixels of HALF or more, after the steps along z, which name classes.
 
     Raises DataError for a member that predicts no presence, or no maps.
     """
     if source not in SIGNALS:
         raise DataError(f"there is no gate by {source!r}; there is one by {', '.join(SIGNALS)}")
-    return SIGNALS[source]([predictions[member] for member in members])
+    return along_z(SIGNALS[source]([predictions[member] for member in members]), steps, classes)
 
 
 def passed_gate(predictions: Mapping[str, Prediction], rung: Rung, classes: Sequence[str]) -> NDArray[np.bool_] | None:
@@ -75,7 +80,7 @@ def passed_gate(predictions: Mapping[str, Prediction], rung: Rung, classes: Sequ
     if rung.gate is None or not any(rung.gate.levels.values()):
         return None
     _check(predictions, rung.gate.members, classes)
-    signal = gate_signal(predictions, rung.gate.members, rung.gate.source)
+    signal = gate_signal(predictions, rung.gate.members, rung.gate.source, rung.gate.along_z, classes)
     return np.asarray(signal >= np.array([rung.gate.levels[name] for name in classes])[:, None])
 
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from casefold.config.gates import GateStep
 from casefold.config.load import read_yaml
 from casefold.config.postprocess import StepConfig, Truncate
 from casefold.core import ConfigError, DataError
@@ -28,7 +29,8 @@ class GateRule:
     """Stage one: a class is kept on a slice only where the members' signal for it reaches its level.
 
     members: their signals are combined with equal weights. source: presence 0..255, or the number of pixels of the
-    members' mean map that are HALF or more. levels: by class; 0 lets all through.
+    members' mean map that are HALF or more. levels: by class; 0 lets all through. along_z: what is done to the signal
+    before it is compared.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -36,6 +38,7 @@ class GateRule:
     members: tuple[str, ...]
     source: Literal["presence", "pixels"]
     levels: dict[str, int]
+    along_z: tuple[GateStep, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.members or len(set(self.members)) < len(self.members):
@@ -102,7 +105,9 @@ class Rung:
         if any(self.peaks[name] > level for name, level in self.levels.items()):
             parts.append(f"peaks {self.peaks}")
         if self.gate is not None and any(self.gate.levels.values()):
-            parts.append(f"gate by {self.gate.source} of {', '.join(self.gate.members)} at {self.gate.levels}")
+            steps = " and ".join(step.name for step in self.gate.along_z)
+            after = f" after {steps} along z" if steps else ""
+            parts.append(f"gate by {self.gate.source} of {', '.join(self.gate.members)}{after} at {self.gate.levels}")
         if self.post:
             parts.append("then " + ", ".join(step.name for step in self.post))
         parts.append(
@@ -140,7 +145,7 @@ class Recipe:
             where = f"recipe {self.name}, rung {number}"
             if set(rung.levels) != set(self.classes):
                 raise RecipeError(f"{where} is for {sorted(rung.levels)}, the recipe for {sorted(self.classes)}")
-            for step in rung.post:
+            for step in (*rung.post, *(rung.gate.along_z if rung.gate is not None else ())):
                 strange = sorted(set(step.classes or ()) - set(self.classes))
                 if strange:
                     raise RecipeError(f"{where}: {step.name} treats {strange}, but the classes are {self.classes}")

@@ -10,9 +10,11 @@ import pytest
 from toy_search import CASES, Pair, random_pairs, says, scan_of, search_of
 
 from casefold.config.ensembles import Gate, Tune
+from casefold.config.gates import Runs
 from casefold.config.postprocess import SmallComponents
 from casefold.tune.counts import Mix, Point
 from casefold.tune.search import INGREDIENTS, put
+from casefold.tune.table import rung_of
 
 ALL = np.ones(5, bool)
 PLAIN: dict[str, Any] = {"peaks": (), "post": (), "averages": ("probabilities",)}
@@ -84,6 +86,22 @@ def test_pixels_of_a_segmenter_can_be_the_gate(tmp_path: Path) -> None:
     gate = Gate(members=("m",), source="pixels", levels=(0, 10, 20, 30))
     search = search_of(planted(5, first=5), tmp_path, Tune(levels=(100, 128), **PLAIN), ("m",), gate)
     assert [point.gate for point in search.choose(ALL, use=("gate",))] == [20, 20]
+
+
+def test_what_neighbours_say_goes_before_the_gates_level(tmp_path: Path) -> None:
+    """The wrong pixels of the last slice are 16 and stand on it alone; the true ones are 25 on two slices."""
+    plain = Gate(members=("m",), source="pixels", levels=(0, 10))
+    runs = plain.model_copy(update={"along_z": (Runs(slices=2),)})
+    config = Tune(levels=(100, 128), **PLAIN)
+    one, other = (
+        search_of(planted(5, first=5), tmp_path / name, config, ("m",), gate)
+        for name, gate in (("plain", plain), ("runs", runs))
+    )
+    without, points = (search.choose(ALL, use=("gate",)) for search in (one, other))
+    assert [{point.gate for point in found} for found in (without, points)] == [{0}, {10}]
+    assert one.worth(without, ALL) < other.worth(points, ALL) < 1.0  # where one slice lies between, they go on
+    rung = rung_of(other, points, runs, ())
+    assert rung.gate is not None and rung.gate.along_z == runs.along_z
 
 
 def test_small_components_are_dropped_where_that_helps(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from casefold.config.base import Strict
+from casefold.config.gates import GateStep
 from casefold.config.postprocess import DropRuns, LargestComponents, SmallComponents, StepConfig
 
 PRESENCE_LEVELS = (0, 13, 26, 51, 77, 102, 128, 153, 179, 204)
@@ -24,6 +25,7 @@ class Gate(Strict):
     levels: tuple[int, ...] | None = Field(
         None, description="tried by tune, 0 is no gate; null: a ladder of its source"
     )
+    along_z: tuple[GateStep, ...] = Field((), description="what neighbouring slices do to a slice's signal")
 
     @property
     def ladder(self) -> tuple[int, ...]:

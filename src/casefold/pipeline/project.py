@@ -119,9 +119,12 @@ def open_project(
     if all(config.kind == "cls" for config in members.values()):  # type: ignore[union-attr]
         raise ConfigError(f"ensemble {name}: no member has maps; add a seg25d or a seg3d")
     _refuse_misread(ensemble, members)
+    dataset = load_dataset(paths.configs, ensemble.dataset)
+    for step in ensemble.gate.along_z if ensemble.gate is not None else ():
+        if strange := sorted(set(step.classes or ()) - set(dataset.classes)):
+            raise ConfigError(f"gate.along_z: {step.name} treats {strange}, but the classes are {dataset.classes}")
     if jobs is None:
         jobs = 1 if pick_device(device).type == "cuda" else os.cpu_count() or 1
-    dataset = load_dataset(paths.configs, ensemble.dataset)
     project = Project(paths, ensemble, dataset, members, jobs, device)
     cropping = project.detectors_of(list(members))
     if torn := [name for name in project.trained if project.trained[name].split is not None

@@ -100,7 +100,7 @@ def examine(task: Task) -> None:
     gate, shape, spacing = task.gate, scan.grid.shape, scan.grid.spacing_mm
     signal = np.zeros((len(scan.classes), 0), np.int64)
     if gate is not None:
-        signal = gate_signal(predictions, gate.members, gate.source)
+        signal = gate_signal(predictions, gate.members, gate.source, gate.along_z, scan.classes)
     make = Maker(scan, predictions, task.rungs)
     del predictions
     masks, stats, shared = _ways(task, make, Measure(make.truth, shape, spacing))

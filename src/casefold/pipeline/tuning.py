@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from casefold.config.ensembles import Gate
+from casefold.config.experiments import as_plain
 from casefold.config.postprocess import Overlap, StepConfig, Truncate
 from casefold.core import DataError, Prediction, Scan
 from casefold.data.presence import target_of
@@ -141,7 +142,9 @@ def _search(project: Project, store: Store, sources: Sequence[Source], voxels: P
     for name, path in (file for source in sources for file in source.files):
         made_by[name].append(str(read_header(path)["weights_hash"]))
     hashes = {name: hash_value(found) for name, found in made_by.items()}
-    gating = None if gate is None else [gate.source, [hashes[name] for name in sorted(gate.members)]]
+    gating = None
+    if gate is not None:
+        gating = [gate.source, [hashes[name] for name in sorted(gate.members)], *map(as_plain, gate.along_z)]
     known = hash_value([store.data_hash, [source.scan for source in sources], gating])
     return Search(task, Memory(counts, known, tuple((name, hashes[name]) for name in members)), run)
 

@@ -141,7 +141,8 @@ def rung_of(search: Search, points: Points, gate: Gate | None, post: Sequence[St
     own = [step.model_copy(update={"classes": (name,)}) for name, point in classes.items() for step in point.post]
     rule = None
     if gate is not None and any(point.gate for point in points):
-        rule = GateRule(gate.members, gate.source, {name: point.gate for name, point in classes.items()})
+        levels = {name: point.gate for name, point in classes.items()}
+        rule = GateRule(gate.members, gate.source, levels, gate.along_z)
     return Rung(
         weights={member: by_class for member, by_class in weights.items() if any(by_class.values())},
         levels={name: point.level for name, point in classes.items()},

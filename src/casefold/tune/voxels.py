@@ -96,7 +96,7 @@ def gather(
     truth = scan.class_masks()
     signal = np.zeros(truth.shape[:2], np.int64)
     if gate is not None:
-        signal = gate_signal(predictions, gate.members, gate.source).astype(np.int64)
+        signal = gate_signal(predictions, gate.members, gate.source, gate.along_z, scan.classes)
     arrays: dict[str, NDArray[np.generic]] = {"signal": signal}
     about = {"shape": ",".join(map(str, scan.grid.shape))}
     for c in range(len(scan.classes)):

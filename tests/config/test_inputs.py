@@ -35,6 +35,19 @@ def test_a_level_needs_two_percentiles_in_order() -> None:
         BodyCrop(name="body", low=3)
 
 
+@pytest.mark.parametrize("patch", [(33, 32), (32, 40), (0, 16), (16, -1)])
+def test_a_patch_to_train_on_lies_within_the_size(patch: tuple[int, int]) -> None:
+    said = rf"train_patch {patch[0]} x {patch[1]} is no part of size 32 x 36; make it smaller, or size larger"
+    with pytest.raises(ValidationError, match=said):
+        seg25d(data={"size": (32, 36), "train_patch": patch})
+
+
+def test_a_patch_to_train_on_may_be_the_size_or_missing() -> None:
+    assert seg25d(data={"train_patch": (32, 32)}).data.train_patch == (32, 32)
+    assert cls(data={"train_patch": (1, 2)}).data.train_patch == (1, 2)
+    assert SliceData().train_patch is None
+
+
 def test_volumes_have_no_plane() -> None:
     with pytest.raises(ValidationError, match=r"data\.plane\s+Extra inputs are not permitted"):
         seg3d(data={"plane": "coronal"})

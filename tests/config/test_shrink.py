@@ -50,7 +50,7 @@ def test_a_detectors_twin_differs_in_the_same(detector: str) -> None:
 
 
 def test_what_may_differ_is_what_the_rows_were_promised() -> None:
-    words = {"encoder": 3, "sizes": 2, "filters": 8, "epochs": 1, "batch": 3}
+    words = {"encoder": 3, "sizes": 3, "filters": 8, "epochs": 1, "batch": 3}
     assert len(SHRUNK) == sum(words.values())
     assert not {name for name in SHRUNK if name.startswith(("losses", "sampler", "augment", "train.optimizer"))}
 
@@ -105,6 +105,16 @@ def test_a_rows_head_says_in_three_lines_what_it_did_what_came_of_it_and_what_di
     head = (CONFIGS / "ensembles" / f"{row}.yaml").read_text().split("name:")[0].splitlines()
     assert len(head) == 3 and all(line.startswith("# ") and len(line) <= 140 for line in head)
     assert head[1].startswith("# Its result") and head[2].startswith("# Ours")
+
+
+def test_what_trains_on_parts_of_slices_does_so_in_its_twin() -> None:
+    members = ("gate_b7", "seg_b5_dice", "uper_small")
+    for data in (load_experiment(CONFIGS, f"seg25d/uw_1st_{name}").data for name in members):  # type: ignore[attr-defined]
+        assert (data.size, data.train_patch) == ((640, 640), (448, 448))
+    for data in (shrunk(load_experiment(CONFIGS, f"seg25d/uw_1st_{name}")).data for name in members):  # type: ignore[attr-defined]
+        assert (data.size, data.train_patch) == ((64, 64), (32, 32))
+    whole = shrunk(load_experiment(CONFIGS, "seg25d/uw_3rd_cls_b7"))
+    assert whole.data.train_patch is None  # type: ignore[attr-defined]
 
 
 def test_a_patch_takes_in_a_phantom_or_a_voxel_of_the_deepest_level_and_never_grows() -> None:

@@ -79,3 +79,8 @@ def whole(store: Store, name: str) -> Box:
 def test_cutmix_can_not_train_it() -> None:
     with pytest.raises(ValueError, match=r"train\.mix\.cutmix: no box of a slice tells whether labels are cut off"):
         cls(target={"name": "cut_off"}, train={"mix": {"cutmix": 0.5}})
+
+
+def test_no_part_of_a_slice_can_train_it() -> None:
+    with pytest.raises(ValueError, match=r"data\.train_patch: no part of a slice tells whether labels are cut off"):
+        cls(target={"name": "cut_off"}, data={"train_patch": (16, 16)})

@@ -8,6 +8,7 @@ from recomputed import both_ways
 from torch import Tensor, nn
 from toy_nets import CLASSES, NETS, built, image_for, own, volume
 
+from casefold.config.inputs import SliceData
 from casefold.config.own_networks import PlainUnet2d
 from casefold.core import ConfigError
 from casefold.models.build import build, parameters
@@ -156,3 +157,8 @@ def test_slices_of_one_pixel_at_the_deepest_level_are_refused_where_a_norm_stand
         build(own(**model, size=(4, 3), odd=()).config, 1, CLASSES)
     bare_net = built(own(**model, norm="none", size=(4, 3), odd=()).config)
     assert bare_net.train()(torch.zeros(1, 1, 4, 3))["maps"].shape == (1, CLASSES, 4, 3)
+    patched = own(**model, size=(32, 32), odd=()).config.model_copy(
+        update={"data": SliceData(window=(0,), size=(32, 32), train_patch=(4, 3))}
+    )
+    with pytest.raises(ConfigError, match=wanted.replace("size", "train_patch")):
+        build(patched, 1, CLASSES)

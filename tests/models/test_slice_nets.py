@@ -54,6 +54,20 @@ def test_encoders_cut_for_one_size_run_at_the_configs_size(config: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    "config",
+    [
+        seg25d(data={"size": (64, 96), "train_patch": (64, 64)}, model={"encoder": "tu-maxvit_nano_rw_256"}),
+        cls(data={"size": (64, 96), "train_patch": (64, 64)}, model={"encoder": "maxvit_nano_rw_256"}),
+    ],
+    ids=["segmenter", "classifier"],
+)
+def test_an_encoder_cut_for_one_size_can_not_train_on_another(config: Any) -> None:
+    said = r"data\.train_patch: 64 x 64 is another size than data\.size, 64 x 96, and maxvit_nano_rw_256 is cut for one"
+    with pytest.raises(ConfigError, match=said):
+        build(config, 1, CLASSES)
+
+
+@pytest.mark.parametrize(
     ("config", "message"),
     [
         (

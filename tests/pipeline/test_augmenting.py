@@ -1,5 +1,6 @@
 """A sheet from raw files: the fullest slices of the toy scans, as they are and as a named augmentation draws them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,21 @@ def test_a_row_is_a_slice_and_its_draws_by_key(project: Project, toy_store: Stor
     image, masks = augment_slice(slice_pipeline("heavy"), unit, first.masks.astype(np.uint8), (0, 5, 1))
     np.testing.assert_array_equal(drawn[1][6].image, image[0])
     np.testing.assert_array_equal(drawn[1][6].masks, masks > 0)
+
+
+def test_draws_of_a_member_that_trains_on_parts_show_these(
+    project: Project, toy_store: Store, drawn: list[list[Drawn]]
+) -> None:
+    member = seg25d(data={"train_patch": (24, 16)})
+    augment_sheet_step(replace(project, members={"toy_2d": member}), "heavy")
+    places = [(5, 4), (2, 14), (8, 10), (2, 6)]  # y, x under seed 0 in epoch 5, row by row
+    for index, (row, (y, x)) in enumerate(zip(drawn, places, strict=True)):
+        assert [picture.image.shape for picture in row] == [(32, 32)] + [(24, 16)] * 7
+        whole = row[0]
+        pair = whole.image[None], whole.masks.astype(np.uint8)
+        image, masks = augment_slice(slice_pipeline("heavy"), *pair, (0, 5, index))
+        np.testing.assert_array_equal(row[6].image, image[0, y : y + 24, x : x + 16])
+        np.testing.assert_array_equal(row[6].masks, masks[:, y : y + 24, x : x + 16] > 0)
 
 
 def test_a_patch_has_the_slice_in_its_middle(project: Project, drawn: list[list[Drawn]]) -> None:

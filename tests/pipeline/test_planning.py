@@ -1,5 +1,6 @@
 """--dry-run and --time: what a run would take, and as many epochs as fit."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from casefold.pipeline.training import plan
 from casefold.store import Store
 from casefold.train.loop import Habits
 from casefold.train.preflight import Preflight
-from toy_members import cls, seg3d
+from toy_members import cls, seg3d, seg25d
 
 
 @pytest.fixture
@@ -70,6 +71,12 @@ def test_each_member_is_measured_once_and_nothing_is_written(project: Project) -
     assert table["member"].tolist() == ["toy_3d", "toy_cls", "all", "2 at a time"]
     assert table["runs"].tolist()[:3] == [2.0, 2.0, 4.0]
     assert table["image"].tolist()[:2] == ["4x1x4x16x16", "4x1x32x32"]
+
+
+def test_a_step_is_measured_on_the_part_that_training_sees(project: Project) -> None:
+    config = seg25d(data={"train_patch": (32, 16)}, train={"lr": 0.01})
+    found = measure(plan(replace(project, members={"toy_2d": config}), ["0"], [], Habits()))["toy_2d"]
+    assert (found.shapes["image"], found.shapes["maps"]) == ((4, 1, 32, 16), (4, 2, 32, 16))
 
 
 def test_a_loss_that_does_not_fall_is_refused(project: Project) -> None:

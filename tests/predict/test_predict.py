@@ -123,6 +123,15 @@ def test_a_flipped_answer_is_flipped_back(flips: tuple[str, ...], answer: list[l
     assert rows(run(config, given([[0.2, 0.6], [0.6, 0.6]]), scan=ramp_scan((1, 2, 2)))) == answer
 
 
+def test_a_member_that_trained_on_parts_sees_the_whole_slice() -> None:
+    """From 0 to 1 in thirds, whose logistic times 255 is 127.5, 148.6, 168.5 (less a hundredth) and 186.4."""
+    for patch in (None, (1, 2)):
+        config = seg25d(data={"size": (1, 4), "train_patch": patch, "normalize": {"name": "minmax"}})
+        assert rows(run(config, Brightness(), scan=ramp_scan((1, 1, 4)))) == [[128, 149, 168, 186]]
+    config = cls(data={"size": (1, 4), "train_patch": (1, 2), "normalize": {"name": "minmax"}})
+    assert run(config, Brightness(), scan=ramp_scan((1, 1, 4))).presence.tolist() == [[159]]  # type: ignore[union-attr]
+
+
 FLIPS_2D, FLIPS_3D = ("x", "y", "xy"), ("x", "y", "z", "xy", "xz", "yz", "xyz")
 
 

@@ -1,5 +1,6 @@
 """From a member's `sampler:` to what training shows and what its loss counts."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,12 @@ import torch
 from torch import Tensor
 
 from casefold.config.experiments import Experiment
-from casefold.core import ConfigError
+from casefold.core import ConfigError, StaleError
+from casefold.files import write_json
 from casefold.folds import FoldTable
 from casefold.losses import total_loss
 from casefold.store import Store
-from casefold.train.run import Job, datasets, train
+from casefold.train.run import Job, datasets, is_done, train
 from toy_members import cls, seg3d, seg25d
 
 NAMES = ["case10_day3", "case31_day4", "case7_day1", "case7_day13"]  # 6, 8, 8 and 8 slices, 4 of each non-empty
@@ -89,10 +91,24 @@ def test_a_classifier_has_no_edges_to_ignore(toy_table: FoldTable, toy_store: St
 
 def test_a_run_with_every_knob_ends(toy_table: FoldTable, toy_store: Store, tmp_path: Path) -> None:
     config = seg25d(
+        data={"train_patch": (24, 16)},
         sampler={"by": "case", "positive_share": RAMP, "ignore_edges": 1},
         model={"presence_head": "any"},
         losses=[{"name": "bce"}, {"name": "dice"}, {"name": "bce", "on": "presence"}],
-        train={"epochs": 2, "batch_size": 8, "mix": {"mixup": 0.5, "cutmix": 0.5}},
+        train={"epochs": 2, "batch_size": 8, "mix": {"mixup": 0.5, "cutmix": 0.5, "cutmix_alpha": 0.4}},
     )
     manifest = train(Job(config, toy_table, "0", toy_store.root, tmp_path / "toy_2d" / "fold0", "cpu"))
     assert manifest["state"] == "done" and 0 <= manifest["score"]["valid_dice"] <= 1
+
+
+def test_a_run_from_before_a_field_was_there_is_still_done(
+    toy_table: FoldTable, toy_store: Store, tmp_path: Path
+) -> None:
+    """What it left out is null today; a value makes it stale."""
+    job = Job(seg25d(), toy_table, "0", toy_store.root, tmp_path, "cpu")
+    inputs = job.inputs(toy_store)
+    del inputs["config"]["data"]["train_patch"], inputs["config"]["train"]["mix"]["cutmix_alpha"]
+    write_json(tmp_path / "manifest.json", {"state": "done", "inputs": inputs})
+    assert is_done(job, toy_store)
+    with pytest.raises(StaleError, match=r"other inputs: config\.data\.train_patch: None -> \[16, 16\]\."):
+        is_done(replace(job, config=seg25d(data={"train_patch": (16, 16)})), toy_store)

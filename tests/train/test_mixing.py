@@ -11,6 +11,8 @@ from casefold.config.training import Mix
 from casefold.train import mixing
 from casefold.train.mixing import mix_batch
 
+asked: list[tuple[float, float]] = []  # of which Beta distributions weights were drawn
+
 
 class Draws:
     """A generator that draws what it is told."""
@@ -25,6 +27,7 @@ class Draws:
         return np.arange(count)[::-1].copy()
 
     def beta(self, a: float, b: float) -> float:
+        asked.append((a, b))
         return self.weight
 
     def integers(self, low: int, high: int) -> int:
@@ -60,6 +63,28 @@ def test_cutmix_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     assert torch.equal(mixed["maps"], mixed["image"])
     assert mixed["presence"].tolist() == [[1.0], [1.0]]  # the first now holds a piece of the class
     assert mixed["keep"].sum() == 31
+
+
+@pytest.mark.parametrize(
+    ("share", "alphas", "beta"),
+    [
+        (0.3, {}, 1.0),
+        (0.6, {}, 1.0),
+        (0.3, {"alpha": 0.7}, 0.7),
+        (0.6, {"alpha": 0.7}, 0.7),
+        (0.3, {"cutmix_alpha": 0.4}, 1.0),
+        (0.6, {"cutmix_alpha": 0.4}, 0.4),
+        (0.3, {"alpha": 0.7, "cutmix_alpha": 0.4}, 0.7),
+        (0.6, {"alpha": 0.7, "cutmix_alpha": 0.4}, 0.4),
+    ],
+)
+def test_each_mix_draws_its_weight_from_its_own_beta(
+    monkeypatch: pytest.MonkeyPatch, share: float, alphas: dict[str, float], beta: float
+) -> None:
+    draw(monkeypatch, share, 0.75, [1, 2])
+    asked.clear()
+    mix_batch(pair(), Mix(mixup=0.5, cutmix=0.2, **alphas), (0, 0, 0))
+    assert asked == [(beta, beta)]
 
 
 @pytest.mark.parametrize("mix", [Mix(), Mix(mixup=0.5, cutmix=0.3)])

@@ -59,6 +59,8 @@ class Cls(Experiment):
             raise ValueError(f"data.plane: presence is by axial slice, so a classifier reads no {self.data.plane} ones")
         if isinstance(self.target, CutOff) and self.train.mix.cutmix > 0:
             raise ValueError("train.mix.cutmix: no box of a slice tells whether labels are cut off; take mixup")
+        if isinstance(self.target, CutOff) and self.data.train_patch is not None:
+            raise ValueError("data.train_patch: no part of a slice tells whether labels are cut off; take it out")
         if isinstance(self.target, CutOff) and self.train.pseudo is not None:
             raise ValueError("train.pseudo: where people cut labels off is not to be learnt from an ensemble's labels")
         return self

@@ -121,15 +121,29 @@ class SliceData(Strict):
     plane: which way the scan is cut: axial as it was read, coronal (slices along y, their height is z) or sagittal
     (along x, their height is z, their width y). fit: `resize` brings every slice to `size`, which alone decides the
     shape of a pixel; `pad` fills up at the far ends; `square` resizes until a pixel is as high as wide in mm and the
-    slice just fits into `size`, then pads, and is refused where the spacing is unknown.
+    slice just fits into `size`, then pads, and is refused where the spacing is unknown. `train_patch` is a random crop
+    of what is at `size`, padding included, after augmentation; what training calls present is what it holds.
     """
 
     window: tuple[int, ...] = Field((-1, 0, 1), min_length=1)
     crop: CropConfig | None = CROP
     plane: Plane = "axial"
     size: tuple[int, int] = Field((256, 256), description="height, width of the slice as the network sees it")
+    train_patch: tuple[int, int] | None = Field(
+        None, description="height, width of a random part, all that training sees of a slice; null: the slice"
+    )
     fit: Literal["resize", "pad", "square"] = "resize"
     normalize: NormalizeConfig = PercentileNormalize()
+
+    @model_validator(mode="after")
+    def _patch_within(self) -> "SliceData":
+        patch = self.train_patch
+        if patch and not all(1 <= side <= whole for side, whole in zip(patch, self.size, strict=True)):
+            raise ValueError(
+                f"train_patch {patch[0]} x {patch[1]} is no part of size {self.size[0]} x {self.size[1]}; make it "
+                "smaller, or size larger"
+            )
+        return self
 
 
 class VolumeData(Strict):

@@ -17,7 +17,7 @@ from casefold.config.studies import Budget, Study
 SHRUNK = frozenset(
     {
         "model.encoder", "model.backbone", "model.scale",
-        "data.size", "data.patch",
+        "data.size", "data.train_patch", "data.patch",
         "model.channels", "model.filters", "model.decoder_channels", "model.feature_size", "model.hidden_size",
         "model.mlp_size", "model.types", "model.dims",
         "train.epochs",
@@ -26,6 +26,7 @@ SHRUNK = frozenset(
 )  # fmt: skip
 ENCODER = "tf_efficientnet_lite0"  # of all that are pretrained offline the smallest
 SIDE = 64  # of a slice
+PART = 32  # of a slice's side, where training sees a part; nets halve five times at most
 DEPTH = 16
 BATCH = 4
 CHANNELS = 8  # a group norm's groups
@@ -48,6 +49,8 @@ def shrunk(experiment: Experiment) -> Experiment:
     model |= {name: [small] * len(model[name]) for name, small in SMALL_EACH.items() if name in model}
     if "size" in data:
         data["size"] = [SIDE, SIDE]
+    if data.get("train_patch") is not None:
+        data["train_patch"] = [PART, PART]
     if isinstance(experiment, Seg3d) and experiment.data.patch is not None:
         data["patch"] = _patch(experiment.model.level_strides, experiment.data.patch)
     train |= {"epochs": 1, "batch_size": min(BATCH, train["batch_size"]), "accumulate": 1}
@@ -123,7 +126,7 @@ def shrunk_dataset(dataset: Dataset, root: str) -> Dataset:
 def _likeness(member: Experiment, gating: bool) -> str:
     """What says of two members that one twin stands for both."""
     twin = as_plain(shrunk(member))
-    data = {name: twin["data"].get(name) for name in ("plane", "crop", "patch")}
+    data = {name: twin["data"].get(name) for name in ("plane", "crop", "train_patch", "patch")}
     return repr([gating, _begins_with(member) is not None, twin["kind"], twin.get("target"), twin["model"], data])
 
 

@@ -122,6 +122,7 @@ class Mix(Strict):
     mixup: float = Field(0.0, ge=0, le=1)
     cutmix: float = Field(0.0, ge=0, le=1)
     alpha: float = Field(1.0, gt=0, description="of the Beta distribution that the mixing weight is drawn from")
+    cutmix_alpha: float | None = Field(None, gt=0, description="the same, of cutmix alone; null: alpha")
 
     @model_validator(mode="after")
     def _shares(self) -> "Mix":

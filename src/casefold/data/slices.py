@@ -89,6 +89,18 @@ def to_grid(
     return maps[:, :, : shape[0], : shape[1]] if data.fit == "pad" else _resize(maps, shape).clamp(0, 1)
 
 
+def cut_patch(
+    unit: Floats, targets: NDArray[np.uint8], size: tuple[int, int] | None, key: tuple[int, ...]
+) -> tuple[Floats, NDArray[np.uint8]]:
+    """Planes and their targets, of both the part (height, width) that the key draws; without a size the whole."""
+    if size is None:
+        return unit, targets
+    rng = np.random.default_rng([*key, 1])
+    y, x = (int(rng.integers(0, whole - side + 1)) for whole, side in zip(unit.shape[1:], size, strict=True))
+    here = (slice(None), slice(y, y + size[0]), slice(x, x + size[1]))
+    return unit[here], targets[here]
+
+
 def _resize(planes: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(planes, size, mode="bilinear", align_corners=False, antialias=True)
 
@@ -111,8 +123,8 @@ class SliceDataset(Dataset[dict[str, Any]]):
     """Labelled slices for training, of any plane; indexed by (epoch, index), from which alone augmentation is drawn.
 
     An item: image float32 (channel, height, width), maps float32 (class, height, width), presence float32 (class,),
-    keep float32 (1, height, width) that is 0 where a voxel is to be ignored, name. Past the last item the indices begin
-    again with the first, augmented otherwise.
+    keep float32 (1, height, width) that is 0 where a voxel is to be ignored, name; all of the slice's `train_patch`,
+    where the config has one. Past the last item the indices begin again with the first, augmented otherwise.
     boxes: by scan what `data.crop` leaves of it. target: what presence says; slices of which it says something are the
     positive ones.
     cache_bytes: memory to keep slices in at the network's size, in each process that loads. ignore_edges: slices on
@@ -157,6 +169,7 @@ class SliceDataset(Dataset[dict[str, Any]]):
         scan = self._scan(name)
         unit, targets = slice_window(scan, z, self.data, self.cache), self._targets(scan, z)
         unit, targets = self.augment(self.pipeline, unit, targets, (self.seed, epoch, index))
+        unit, targets = cut_patch(unit, targets, self.data.train_patch, (self.seed, epoch, index))
         image = normalizer(self.data.normalize, scan).finish(unit)
         presence = targets[:-1].any(axis=(1, 2)) if self.cut_off is None else self.cut_off[place]
         return {

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from casefold.config.experiments import Cls, Seg25d
+from casefold.config.inputs import SliceData
 from casefold.config.networks import Seg2dModel, Seg25dModel
 from casefold.core import ConfigError, nearest_word
 from casefold.models.capsules import CapsuleNet
@@ -40,7 +41,7 @@ def classifier(config: Cls, channels: int, classes: int, pretrained: bool) -> nn
     import timm
 
     name = config.model.encoder.removeprefix("tu-")
-    size = size_argument(name, config.data.size)
+    size = _checked_size(name, config.data)
     try:
         net: nn.Module = timm.create_model(
             name, in_chans=channels, num_classes=classes, drop_rate=config.model.dropout, **size
@@ -63,12 +64,14 @@ def segmenter(config: Seg25d, channels: int, maps: int, classes: int, pretrained
     model = config.model
     if not isinstance(model, Seg2dModel):
         check_deepest(model, "data.size", config.data.size)
+        if config.data.train_patch is not None:
+            check_deepest(model, "data.train_patch", config.data.train_patch)
         return OWN_NETS[model.arch](model, channels, maps, config.train.gradient_checkpointing)
     import segmentation_models_pytorch as smp
 
     outputs = {"none": 0, "any": 1, "classes": classes}[model.presence_head]
     aux = {"aux_params": {"classes": outputs, "pooling": "avg", "dropout": model.dropout}} if outputs else {}
-    size = size_argument(model.encoder.removeprefix("tu-"), config.data.size)
+    size = _checked_size(model.encoder.removeprefix("tu-"), config.data)
     dropout = _decoder_dropout(model)
     try:
         net = getattr(smp, SMP_ARCHS[model.arch])(
@@ -102,6 +105,18 @@ def size_argument(encoder: str, size: tuple[int, int]) -> dict[str, tuple[int, i
         return {}
     height, width = (-(-length // SLICE_MULTIPLE) * SLICE_MULTIPLE for length in size)
     return {"img_size": (height, width)}
+
+
+def _checked_size(encoder: str, data: SliceData) -> dict[str, tuple[int, int]]:
+    """The argument for slices at the config's size, which has to be that of what training sees of them as well."""
+    size = size_argument(encoder, data.size)
+    if data.train_patch is not None and size_argument(encoder, data.train_patch) != size:
+        raise ConfigError(
+            f"data.train_patch: {' x '.join(map(str, data.train_patch))} is another size than data.size, "
+            f"{' x '.join(map(str, data.size))}, and {encoder} is cut for one; take an encoder of any size, or leave "
+            "train_patch out"
+        )
+    return size
 
 
 def _decoder_dropout(model: Seg2dModel) -> dict[str, float]:

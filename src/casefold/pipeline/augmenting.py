@@ -6,12 +6,14 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from casefold.config.inputs import SliceData, VolumeData
 from casefold.core import Scan
 from casefold.data.augment import augment_patch, augment_slice, patch_pipeline, slice_pipeline
+from casefold.data.normalize import Floats
 from casefold.data.patches import network_shape, resample, unit_volume
-from casefold.data.slices import fit_planes, slice_window
+from casefold.data.slices import cut_patch, fit_planes, slice_window
 from casefold.pipeline.project import Project
 from casefold.pipeline.steps import prepare_step
 from casefold.report.augment_sheet import Drawn, draw_sheet
@@ -27,7 +29,8 @@ def augment_sheet_step(
     """Draw the fullest slices of up to ROWS scans, then each as drawn from the keys (0, epoch, row); gives the PNG.
 
     kind: slices, or patches round them, of which the middle slice is shown. Sizes and normalisation are those of the
-    ensemble's first member with such data, or the schema's defaults; slices are axial and whole, whatever its view.
+    ensemble's first member with such data, or the schema's defaults; slices are axial and whole, whatever its view,
+    and where it trains on random parts (`train_patch`), the draws show these.
     out: beside the ensemble's results unless given.
     """
     store = prepare_step(project)
@@ -58,11 +61,14 @@ def _slices(project: Project, name: str) -> Row:
     pipeline = slice_pipeline(name, square=data.size[0] == data.size[1])
     nearest = data.window.index(min(data.window, key=abs))
 
+    def draw(unit: Floats, targets: NDArray[np.uint8], key: tuple[int, ...]) -> tuple[Floats, NDArray[np.uint8]]:
+        return cut_patch(*augment_slice(pipeline, unit, targets, key), data.train_patch, key)
+
     def row(scan: Scan, z: int, index: int) -> list[Drawn]:
         unit = slice_window(scan, z, data)
         masks = torch.from_numpy(scan.class_masks()[:, z].astype(np.float32))
         targets = (fit_planes(masks, data, scan.name, scan.grid.spacing_mm).numpy() >= 0.5).astype(np.uint8)
-        pairs = [(unit, targets), *(augment_slice(pipeline, unit, targets, (0, e, index)) for e in range(DRAWS))]
+        pairs = [(unit, targets), *(draw(unit, targets, (0, e, index)) for e in range(DRAWS))]
         titles = _titles(scan, z)
         plane = nearest * len(scan.image)
         return [Drawn(title, image[plane], marks > 0) for title, (image, marks) in zip(titles, pairs, strict=True)]

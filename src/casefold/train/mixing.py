@@ -26,8 +26,10 @@ def mix_batch(batch: dict[str, Tensor], mix: Mix, key: Sequence[int]) -> dict[st
     partner = np.empty_like(order)
     partner[order] = np.roll(order, 1)  # never itself
     other = torch.from_numpy(partner)
-    weight = float(rng.beta(mix.alpha, mix.alpha))
-    return _mixup(batch, other, weight) if draw < mix.mixup else _cutmix(batch, other, weight, rng)
+    if draw < mix.mixup:
+        return _mixup(batch, other, float(rng.beta(mix.alpha, mix.alpha)))
+    alpha = mix.alpha if mix.cutmix_alpha is None else mix.cutmix_alpha
+    return _cutmix(batch, other, float(rng.beta(alpha, alpha)), rng)
 
 
 def _mixup(batch: dict[str, Tensor], other: Tensor, weight: float) -> dict[str, Tensor]:

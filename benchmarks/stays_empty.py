@@ -1,7 +1,7 @@
 """BraTS' plain 2D U-Net on MSE or IoU loss, which stays empty there, and its successor, on LGG: what they find.
 
 CASEFOLD_DATA=... CASEFOLD_STORE=... CASEFOLD_RUNS=... python benchmarks/stays_empty.py [--fold 1] [--epochs 3]
-Trains `brats_unets_mse`, `_iou` and `_fp2` at 96 px with a quarter of the filters, else as their configs say, and prints
+Trains `brats_unets_mse`, `_iou` and `_fp2` at 96 px with a quarter of the filters, else as their configs say; prints
 of the held-out scans: voxels found against those of the truth, the highest q of a scan (median), and 3D Dice by case.
 """
 
@@ -41,7 +41,7 @@ def main() -> None:
         files = join(project.paths.member("lgg", name), project.table(store), store, [given.fold])
         cases, counts, highest = [], [], []
         for scan_name, path in files.items():
-            scan, maps = store.scan(scan_name), read_prediction(path).maps
+            scan, maps = store.scan(scan_name), np.asarray(read_prediction(path).maps)
             cases.append(scan.case)
             counts.append(overlap(scan.class_masks(), maps >= HALF))
             highest.append(int(maps.max()))

@@ -1,11 +1,13 @@
 """A member tried out: Dice by case and class, worked out by hand."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from casefold.core import DataError, Scan
+from casefold.pipeline import trial
 from casefold.pipeline.trial import try_out
 from casefold.predict import Member
 from toy_members import Given, cls, padded, ramp_scan, seg3d
@@ -27,10 +29,15 @@ SAYS = member(Given(np.array([[[[9.0, -9.0, 9.0, -9.0]]]], np.float32)))  # the 
 
 def test_dice_is_by_case_with_all_its_scans_pooled() -> None:
     nothing = np.zeros_like(MASKS)
-    trial = try_out(SAYS, [scan("case1_day0"), scan("case1_day1"), scan("case2_day0", nothing)])
-    assert trial.dice.tolist() == [[0.5], [0.0]]  # 2 * 2 / (4 + 4); nothing there, two voxels said
-    assert (trial.mean, trial.by_class, trial.by_case.tolist()) == (0.25, [0.25], [0.5, 0.0])
-    assert trial.ms_a_scan > 0
+    tried = try_out(SAYS, [scan("case1_day0"), scan("case1_day1"), scan("case2_day0", nothing)])
+    assert tried.dice.tolist() == [[0.5], [0.0]]  # 2 * 2 / (4 + 4); nothing there, two voxels said
+    assert (tried.mean, tried.by_class, tried.by_case.tolist()) == (0.25, [0.25], [0.5, 0.0])
+
+
+def test_time_is_that_of_a_scan_on_average(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([10.0, 12.0, 20.0, 21.0])  # two seconds, then one
+    monkeypatch.setattr(trial, "time", SimpleNamespace(process_time=lambda: next(clock)))
+    assert try_out(SAYS, [scan("case1_day0"), scan("case2_day0")]).ms_a_scan == 1500.0
 
 
 def test_a_voxel_to_be_ignored_does_not_count() -> None:

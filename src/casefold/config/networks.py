@@ -1,5 +1,6 @@
 """Schema of the networks, one class a family; what a 3D net halves and where stands beside it."""
 
+from abc import abstractmethod
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
@@ -82,9 +83,9 @@ class _Volume(Strict):
     activation: Activation = "sigmoid"
 
     @property
+    @abstractmethod
     def level_strides(self) -> tuple[Triple, ...]:
         """The strides (z, y, x) from each level of the net to the next, from the input down."""
-        raise NotImplementedError
 
     @property
     def normed(self) -> bool:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from casefold.core import Grid, Scan, pack_masks
-from casefold.detect.scoring import Tally, overlaps, pairs
+from casefold.detect.scoring import Tally, pairs
 from casefold.views import Box
 
 NONE = np.zeros((0, 4))
@@ -20,10 +20,24 @@ def kinds(*numbers: int) -> np.ndarray:
     return np.array(numbers, np.int64)
 
 
-def test_overlaps_by_hand() -> None:
-    found = overlaps(np.array([[0, 0, 2, 2], [5, 5, 6, 6]]), np.array([[0, 0, 2, 2], [1, 0, 3, 2]]))
-    np.testing.assert_allclose(found, [[1, 2 / 6], [0, 0]])
-    assert overlaps(NONE, np.ones((3, 4))).shape == (0, 3)
+@pytest.mark.parametrize(
+    ("box", "is_hit"),
+    [
+        ((0, 0, 4, 2), True),  # 8 of 16
+        ((0, 0, 4, 1), False),  # 4 of 16
+        ((2, 0, 6, 4), False),  # 8 of 24
+        ((0, 0, 0, 0), False),
+    ],
+)
+def test_half_of_the_union_makes_a_pair(box: tuple[float, ...], is_hit: bool) -> None:
+    hit, met = pairs(boxes((*box, 0.9, 0)), np.array([[0.0, 0, 4, 4]]), kinds(0))
+    assert hit.tolist() == met.tolist() == [is_hit]
+
+
+def test_nothing_found_or_wanted_makes_no_pair() -> None:
+    assert [len(part) for part in pairs(boxes(), np.ones((3, 4)), kinds(0, 0, 0))] == [0, 3]
+    assert [len(part) for part in pairs(boxes((0, 0, 1, 1, 1, 0)), NONE, kinds())] == [1, 0]
+    assert not pairs(boxes((1, 1, 1, 1, 1, 0)), np.ones((1, 4)), kinds(0))[0].any()  # neither has an area
 
 
 def test_the_closest_are_paired_each_once_and_of_one_kind() -> None:

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torchvision.ops import box_iou
 
 from casefold.core import Scan
 from casefold.detect.find import Found
@@ -57,7 +59,8 @@ class Tally:
 def pairs(found: Found, wanted: Boxes, kinds: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which boxes found are ones wanted, and which wanted are found: the closest first, each once, of the same kind."""
     hit, met = np.zeros(len(found), np.bool_), np.zeros(len(wanted), np.bool_)
-    closeness = overlaps(found[:, :4], wanted) * (found[:, 5, None] == kinds)
+    unions = box_iou(torch.from_numpy(found[:, :4]).double(), torch.from_numpy(wanted).double()).numpy()
+    closeness = np.nan_to_num(unions) * (found[:, 5, None] == kinds)  # two boxes without area have none
     for place in np.argsort(-closeness, axis=None, kind="stable"):
         one, other = np.unravel_index(place, closeness.shape)
         if closeness[one, other] < SAME:
@@ -65,12 +68,3 @@ def pairs(found: Found, wanted: Boxes, kinds: NDArray[np.int64]) -> tuple[NDArra
         if not hit[one] and not met[other]:
             hit[one] = met[other] = True
     return hit, met
-
-
-def overlaps(some: NDArray[np.floating], others: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Intersection over union of each of some boxes with each of others: (some, others)."""
-    low = np.maximum(some[:, None, :2], others[None, :, :2])
-    high = np.minimum(some[:, None, 2:], others[None, :, 2:])
-    inside = (high - low).clip(0).prod(2)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(1) for boxes in (some, others)]
-    return np.asarray(inside / np.maximum(areas[0][:, None] + areas[1][None] - inside, 1e-9))

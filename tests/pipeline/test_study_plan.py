@@ -1,9 +1,10 @@
-"""A study's plan: nested shares of the training cases, members that it refuses, epochs by budget."""
+"""A study's plan: nested shares of the training cases, members that it refuses, steps by budget."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 import toy
@@ -108,27 +109,32 @@ def test_each_member_has_a_run_on_each_share_with_a_table_of_its_own(tmp_path: P
     assert (paths.folds / "toy.csv").is_file()
 
 
-def test_steps_become_epochs_by_how_much_a_run_sees(tmp_path: Path) -> None:
-    """Patches of one a scan: 5 or 6 scans train in batches of 2, so 30 steps are 10 or more epochs of 3 (or of 2)."""
-    paths = paths_with(tmp_path, seg3d(sampler={"per_scan": 2}, train={"batch_size": 2}))
-    (run,) = plan_study(paths, study(members=["seg3d/toy_3d"], shares=[1.0]), "cpu")
-    scans = 8 - len(run.held)
-    job = fitted(run.job, Budget(steps=10 * scans), 1)
-    assert (job.config.train.epochs, job.config.train.validate_every) == (10, 10)
-    assert fitted(run.job, Budget(steps=1), 1).config.train.epochs == 1
+def test_steps_end_in_the_last_epoch(tmp_path: Path) -> None:
+    """Two patches a scan in batches of 2, two of which make a step: as many batches an epoch as scans, or one less."""
+    member = seg3d(sampler={"per_scan": 2}, train={"batch_size": 2, "accumulate": 2, "epochs": 9, "steps": 5})
+    (run,) = plan_study(paths_with(tmp_path, member), study(members=["seg3d/toy_3d"], shares=[1.0]), "cpu")
+    each = (8 - len(run.held)) // 2
+    for steps, epochs in ((1, 1), (each, 1), (each + 1, 2), (10 * each - 1, 10)):
+        train = fitted(run.job, Budget(steps=steps), 1).config.train
+        assert (train.steps, train.epochs, train.validate_every) == (steps, epochs, epochs)
 
 
-def test_minutes_become_epochs_as_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("device", "steps"), [("cpu", 300), ("cuda", 200)])
+def test_minutes_become_steps_as_measured_once(
+    device: str, steps: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     measured = []
 
     def alone(threads: int, task: Any, job: Any) -> Preflight:
-        measured.append(job.config.train.epochs)
-        return Preflight("", {}, 1, 1.0, 0.5, 4, 0.4, 0.1, 99.0, 0.0, 1, 1)  # an epoch of 4 * (0.4 + 0.1) seconds
+        measured.append((threads, job.config.train.epochs))
+        # a step: 0.5 s by the clock and 0.6 s of the CPU over two threads; and 0.1 s to load
+        return Preflight("", {}, 1, 1.0, 0.5, 4, 0.5, 0.6, 0.1, 99.0, 0.0, 1, 1)
 
     monkeypatch.setattr(study_plan, "alone", alone)
+    monkeypatch.setattr(study_plan, "pick_device", lambda name: torch.device(device))
     (run,) = plan_study(paths_with(tmp_path, seg3d()), study(members=["seg3d/toy_3d"], shares=[1.0]), "cpu")
-    assert [fitted(run.job, Budget(minutes=2.0), 1).config.train.epochs for _ in range(2)] == [60, 60]
-    assert measured == [1]
-    assert fitted(run.job, Budget(minutes=0.01), 1).config.train.epochs == 1
-    assert measured == [1, 1]  # another budget is measured anew
-    assert read_json(run.job.run.parent / "epochs.json")["epochs"] == 1
+    assert [fitted(run.job, Budget(minutes=2.0), 2).config.train.steps for _ in range(2)] == [steps, steps]
+    assert measured == [(2, 1)]
+    assert fitted(run.job, Budget(minutes=0.001), 2).config.train.steps == 1
+    assert measured == [(2, 1), (2, 1)]  # another budget is measured anew
+    assert read_json(run.job.run.parent / "steps.json")["steps"] == 1

@@ -88,12 +88,14 @@ def test_the_table_has_a_row_a_run_and_a_column_a_test(paths: Paths) -> None:
         ["toy_3d", "unet", "3D", 0.5, 2],
     ]
     assert list(table)[5:] == [
-        "parameters", "epochs", "cpu_s", "train_peak_mb", "ms_a_scan", "peak_mb", "dice", "low", "high", "dice left",
+        "parameters", "epochs", "steps", "cpu_s", "train_peak_mb", "ms_a_scan", "peak_mb", "dice", "low", "high", "dice left",
         "dice right", "rotated 90", "rotated 90 left", "rotated 90 right", "flipped z", "flipped z left",
         "flipped z right",
     ]  # fmt: skip
     assert (table["low"] <= table["dice"]).all() and (table["dice"] <= table["high"]).all()
-    assert (table[["cpu_s", "train_peak_mb", "ms_a_scan", "peak_mb"]] > 0).all(axis=None)
+    assert (table[["train_peak_mb", "ms_a_scan", "peak_mb"]] > 0).all(axis=None)
+    runs = [folder(paths, f"share{share:g}", name) for name, share in zip(table["member"], table["share"], strict=True)]
+    assert table["cpu_s"].tolist() == [read_json(run / "manifest.json")["cpu_s"] for run in runs]
     assert cv2.imread(str(paths.study("toy", "small") / "figure.png")).shape == (900, 1300, 3)
 
 

@@ -78,6 +78,44 @@ def fit_slices(dataset: Slices, run: Path, **train_changes: Any) -> tuple[Any, A
     return weights, progress, reported
 
 
+@pytest.mark.parametrize(("accumulate", "epochs", "steps"), [(1, 2, 3), (1, 1, 1), (1, 2, 4), (2, 2, 2), (2, 1, 1)])
+def test_steps_cut_the_last_epoch_short(accumulate: int, epochs: int, steps: int, tmp_path: Path) -> None:
+    """Four slices in batches of 2: two batches an epoch."""
+    changes = {"accumulate": accumulate, "epochs": epochs, "steps": steps, "schedule": {"name": "constant"}}
+    _, progress, reported = fit_slices(Slices(), tmp_path, **changes)
+    assert (progress.step, progress.epoch, [row["epoch"] for row in reported]) == (
+        steps, epochs, list(range(1, epochs + 1)),
+    )  # fmt: skip
+    _, again, reported = fit_slices(Slices(), tmp_path, **changes)
+    assert (again.step, reported) == (steps, [])
+
+
+def test_a_run_killed_after_its_last_step_still_ends_its_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    changes = {"epochs": 2, "steps": 3}
+    monkeypatch.setattr(loop.Clock, "save_is_due", lambda self, habits, step: step == 3)
+    whole, _, _ = fit_slices(Slices(), tmp_path / "whole", **changes)
+    real = loop._save
+
+    def killed(fabric: Any, state: Any, run: Path) -> None:
+        real(fabric, state, run)
+        if state.progress.step == 3:
+            raise Killed
+
+    monkeypatch.setattr(loop, "_save", killed)
+    with pytest.raises(Killed):
+        fit_slices(Slices(), tmp_path / "killed", **changes)
+    monkeypatch.setattr(loop, "_save", real)
+    weights, progress, reported = fit_slices(Slices(), tmp_path / "killed", **changes)
+    assert (progress.step, progress.epoch, [row["epoch"] for row in reported]) == (3, 2, [2])
+    assert torch.equal(weights.state_dict()["net.weight"], whole.state_dict()["net.weight"])
+
+
+@pytest.mark.parametrize(("steps", "message"), [(2, "which has the steps 3 to 4"), (5, "which has the steps 3 to 4")])
+def test_steps_that_do_not_end_in_the_last_epoch_are_refused(steps: int, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=rf"train.steps: {steps} do not end in the last of 2 epochs, {message}"):
+        fit_slices(Slices(), tmp_path, epochs=2, steps=steps)
+
+
 def test_a_loss_that_is_no_number_stops_the_run_and_names_the_slices(tmp_path: Path) -> None:
     sampler = BatchSampler(np.ones(4, bool), 1.0, 2, seed=0)
     batches = [[index for _, index in batch] for batch in sampler]

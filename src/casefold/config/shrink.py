@@ -20,7 +20,7 @@ SHRUNK = frozenset(
         "data.size", "data.train_patch", "data.patch",
         "model.channels", "model.filters", "model.decoder_channels", "model.feature_size", "model.hidden_size",
         "model.mlp_size", "model.types", "model.dims",
-        "train.epochs",
+        "train.epochs", "train.steps",
         "train.batch_size", "train.accumulate", "predict.batch_size",
     }
 )  # fmt: skip
@@ -53,7 +53,7 @@ def shrunk(experiment: Experiment) -> Experiment:
         data["train_patch"] = [PART, PART]
     if isinstance(experiment, Seg3d) and experiment.data.patch is not None:
         data["patch"] = _patch(experiment.model.level_strides, experiment.data.patch)
-    train |= {"epochs": 1, "batch_size": min(BATCH, train["batch_size"]), "accumulate": 1}
+    train |= {"epochs": 1, "steps": None, "batch_size": min(BATCH, train["batch_size"]), "accumulate": 1}
     content["predict"]["batch_size"] = min(BATCH, content["predict"]["batch_size"])
     return type(experiment).model_validate(content)
 

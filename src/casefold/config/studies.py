@@ -13,8 +13,8 @@ Share = Annotated[float, Field(gt=0, le=1)]
 class Budget(Strict):
     """How long each run trains: by the clock, or by steps, whatever its network and however few its cases.
 
-    Either gives whole epochs, one at least. Minutes are of the steps, with the loading of their batches, as a short
-    measurement foretells them; the validation at the end comes on top.
+    Minutes are of the steps, with the loading of their batches, as a short measurement foretells them: on a CPU its own
+    time, on a GPU by the clock. The validation at the end comes on top.
     """
 
     minutes: float | None = Field(None, gt=0)
@@ -49,7 +49,7 @@ class Unlike(Strict):
 class Study(Strict):
     """Members that are each trained on every share of a data set's training cases and tested on the cases held out.
 
-    The cases of a smaller share are among those of a larger one. How many epochs a member trains follows from the
+    The cases of a smaller share are among those of a larger one. How many steps a member trains follows from the
     budget, and it is validated at the end alone, whatever its own config says.
     """
 

@@ -166,6 +166,7 @@ class Train(Strict):
     """How a member is trained."""
 
     epochs: int = Field(ge=1)
+    steps: int | None = Field(None, ge=1, description="in all: cuts the last epoch short; null: whole epochs")
     batch_size: int = Field(16, ge=1, description="of each process")
     accumulate: int = Field(1, ge=1, description="batches whose gradients make one step")
     lr: float = Field(3e-4, gt=0)

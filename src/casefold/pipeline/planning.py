@@ -82,7 +82,7 @@ def with_fitted_epochs(project: Project) -> Project:
     members = dict(project.members)
     for name, config in project.trained.items():
         if name in fitted["epochs"]:
-            train = config.train.model_copy(update={"epochs": fitted["epochs"][name]})
+            train = config.train.model_copy(update={"epochs": fitted["epochs"][name], "steps": None})
             members[name] = config.model_copy(update={"train": train})
     logger.info("epochs as `--time %s` fitted them: %s (in %s)", fitted["time"], fitted["epochs"], path)
     return replace(project, members=members)

@@ -1,7 +1,9 @@
 """What a study trains: fold tables of ever fewer training cases, a run a member on each, and how long it trains."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +16,7 @@ from casefold.config.studies import Budget, Study
 from casefold.core import ConfigError
 from casefold.files import hash_value, read_record, write_json
 from casefold.folds import TEST_ONLY, TRAIN_ONLY, FoldTable, natural_key, write
+from casefold.models.precision import pick_device
 from casefold.pipeline.alone import alone
 from casefold.pipeline.project import Project
 from casefold.pipeline.steps import folds_step, prepare_step
@@ -86,28 +89,37 @@ def tables(table: FoldTable, study: Study, groups: Mapping[str, str] | None = No
 
 
 def fitted(job: Job, budget: Budget, threads: int) -> Job:
-    """The job with as many epochs as its budget gives, validated at the end alone.
+    """The job with as many steps as its budget gives, validated at the end alone.
 
     What was measured is kept beside the run, so that the same command trains for as long. Raises CasefoldError where a
     batch can't be learnt (`preflight`).
     """
-    path = job.run.parent / "epochs.json"
+    path = job.run.parent / "steps.json"
     inputs = hash_value([dump(job.config), as_plain(budget), job.table.hash, Store(job.store).data_hash])
     if not path.is_file() or read_record(path)["inputs"] != inputs:
-        write_json(path, {"inputs": inputs, "epochs": _epochs(job, budget, threads)})
-    return _with_epochs(job, int(read_record(path)["epochs"]))
+        write_json(path, {"inputs": inputs, "steps": budget.steps or _steps_within(job, budget, threads)})
+    return _with_steps(job, int(read_record(path)["steps"]))
 
 
-def _epochs(job: Job, budget: Budget, threads: int) -> int:
-    if budget.minutes is not None:
-        return max(1, int(60 * budget.minutes / alone(threads, preflight, _with_epochs(job, 1)).epoch_s))
-    store = Store(job.store)
+def _steps_within(job: Job, budget: Budget, threads: int) -> int:
+    """Those that minutes give; on a CPU they are of its own time, so that nothing beside it makes a run shorter."""
+    found = alone(threads, preflight, _with(job, {"epochs": 1, "steps": None}))
+    step_s = found.step_s if pick_device(job.device).type == "cuda" else found.step_cpu_s / threads
+    return max(1, round(60 * (budget.minutes or 0) / (step_s + found.load_s)))
+
+
+def _with_steps(job: Job, steps: int) -> Job:
+    """The last epoch is the one that the steps end in."""
+    store, batches = Store(job.store), steps * job.config.train.accumulate
     sampler = datasets(job, store, job.table.split(store, FOLD)[0], 0, 1)[1]
-    return max(1, round((budget.steps or 1) * job.config.train.accumulate / sampler.length(0)))
+    sampler.epochs = epochs = math.ceil(batches / sampler.length(0))
+    while sum(sampler.length(epoch) for epoch in range(epochs)) < batches:  # shares may change over the epochs
+        sampler.epochs = epochs = epochs + 1
+    return _with(job, {"epochs": epochs, "steps": steps, "validate_every": epochs})
 
 
-def _with_epochs(job: Job, epochs: int) -> Job:
-    train = job.config.train.model_copy(update={"epochs": epochs, "validate_every": epochs})
+def _with(job: Job, changes: dict[str, Any]) -> Job:
+    train = job.config.train.model_copy(update=changes)
     return replace(job, config=job.config.model_copy(update={"train": train}))
 
 

@@ -91,6 +91,7 @@ def _row(run: Run, study: Study, threads: int) -> Row:
         "cases": run.cases,
         "parameters": manifest["parameters"],
         "epochs": job.config.train.epochs,
+        "steps": job.config.train.steps,
         "cpu_s": manifest["cpu_s"],
         "train_peak_mb": manifest["peak_mb"],
         **read_record(path)["measured"],

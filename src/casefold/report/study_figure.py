@@ -45,7 +45,6 @@ def draw_study(table: pd.DataFrame, tests: list[str], title: str, path: Path) ->
         axes.grid(alpha=0.3)
     largest = table[table["cases"] == table["cases"].max()]
     _bars(time, largest, {"ms_a_scan": 1.0}, colours, "CPU milliseconds a scan, one core")
-    time.set_xscale("log")
     _bars(memory, largest, {"train_peak_mb": 0.4, "peak_mb": 1.0}, colours, "peak MB, Python and libraries in it:\n")
     memory.set_xlabel(memory.get_xlabel() + "pale training, full deployment")
     figure.legend(*as_is.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from casefold.config.experiments import Experiment, Seg3d
+from casefold.config.training import Train
 from casefold.core import CasefoldError, ConfigError, DataError
 from casefold.data.sampler import BatchSampler
 from casefold.models.build import PaddedNet, memory_format
@@ -72,7 +73,7 @@ def fit(
     raw = net.to(fabric.device).to(memory_format=memory_format(net))
     average = Average(train, raw)
     optimizer = build_optimizer(train, raw.parameters())
-    steps = sum(sampler.length(epoch) for epoch in range(train.epochs)) // train.accumulate
+    steps = _steps(train, sampler)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, schedule_factor(train.schedule, steps))
     scaler = getattr(fabric._precision, "scaler", None)  # fabric leaves the AMP scaler out of what it saves
     state = State(raw, average, optimizer, scheduler, scaler, fixed)
@@ -90,7 +91,7 @@ def fit(
         while progress.epoch < train.epochs and not progress.stopped:
             raw.train()
             clock = Clock(progress.spent)
-            for batches in _groups(loader, sampler, progress, train.accumulate, clock):
+            for batches in islice(_groups(loader, sampler, progress, train.accumulate, clock), steps - progress.step):
                 parts, stopping = stepper.step(batches, progress.epoch, progress.batch, bool(stop))
                 scheduler.step()
                 average.after_step()
@@ -156,6 +157,18 @@ class Clock:
             return False
         self.saved = time.perf_counter()
         return True
+
+
+def _steps(train: Train, sampler: BatchSampler) -> int:
+    """The optimiser steps of a run; raises ConfigError where those that the config has do not end in its last epoch."""
+    each = [sampler.length(epoch) // train.accumulate for epoch in range(train.epochs)]
+    before, every = sum(each[:-1]), sum(each)
+    if train.steps is not None and not before < train.steps <= every:
+        raise ConfigError(
+            f"train.steps: {train.steps} do not end in the last of {train.epochs} epochs, which has the steps "
+            f"{before + 1} to {every}; give other epochs, or other steps"
+        )
+    return every if train.steps is None else train.steps
 
 
 def _groups(

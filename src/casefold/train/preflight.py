@@ -23,6 +23,7 @@ WARM = 2  # the first steps pay for kernels and caches
 class Preflight:
     """What one run would be: shapes of a batch, its loss before and after `STEPS` steps on it, seconds and megabytes.
 
+    step_s: by the clock; step_cpu_s: of the CPU, over all threads; load_s: loading a step's batches, of the CPU.
     epoch_s: an epoch's steps, loading included. validation_s: one validation, and OOF.
     """
 
@@ -33,6 +34,7 @@ class Preflight:
     last_loss: float
     steps_an_epoch: int
     step_s: float
+    step_cpu_s: float
     load_s: float
     validation_s: float
     peak_mb: float
@@ -71,12 +73,13 @@ def preflight(job: Job) -> Preflight:
     began = cpu_seconds()
     batch = next(loader, None) or next(iter(torch.utils.data.DataLoader(dataset, batch_sampler=sampler)))
     load_s = cpu_seconds() - began
-    stepper, losses, times = Stepper(fabric, config, model, optimizer), [], []
+    stepper, losses, times, cpu_times = Stepper(fabric, config, model, optimizer), [], [], []
     raw.train()
     for _ in range(STEPS):
-        began = time.perf_counter()
+        began, cpu_began = time.perf_counter(), cpu_seconds()
         parts, _ = stepper.step([batch], 0, 0, False)
         times.append(time.perf_counter() - began)
+        cpu_times.append(cpu_seconds() - cpu_began)
         losses.append(parts["loss"])
     if min(losses[WARM:]) >= losses[0]:
         raise CasefoldError(
@@ -95,6 +98,7 @@ def preflight(job: Job) -> Preflight:
         last_loss=losses[-1],
         steps_an_epoch=round(np.mean([sampler.length(at) for at in range(epochs)])) // config.train.accumulate,
         step_s=float(np.median(times[WARM:])) * config.train.accumulate,
+        step_cpu_s=float(np.median(cpu_times[WARM:])) * config.train.accumulate,
         load_s=load_s * config.train.accumulate,
         validation_s=(time.perf_counter() - began) * len(held),
         peak_mb=peak_megabytes(),

@@ -32,7 +32,8 @@ def found(**changes: Any) -> Preflight:
     """10 epochs of 20 steps of half a second with a tenth for loading, and 3 validations of 4 seconds."""
     shapes = {"image": (4, 1, 8, 8), "maps": (4, 2, 8, 8)}
     content = {"title": "seg25d/a 0", "shapes": shapes, "parameters": 100, "first_loss": 1.0, "last_loss": 0.5,
-               "steps_an_epoch": 20, "step_s": 0.5, "step_cpu_s": 0.6, "load_s": 0.1, "validation_s": 4.0, "peak_mb": 300.0, "epochs": 10,
+               "steps_an_epoch": 20, "step_s": 0.5, "step_cpu_s": 0.6, "load_s": 0.1, "validation_s": 4.0,
+                   "peak_mb": 300.0, "epochs": 10,
                "validations": 3}  # fmt: skip
     return Preflight(**(content | changes))
 

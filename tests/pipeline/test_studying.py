@@ -88,8 +88,8 @@ def test_the_table_has_a_row_a_run_and_a_column_a_test(paths: Paths) -> None:
         ["toy_3d", "unet", "3D", 0.5, 2],
     ]
     assert list(table)[5:] == [
-        "parameters", "epochs", "steps", "cpu_s", "train_peak_mb", "ms_a_scan", "peak_mb", "dice", "low", "high", "dice left",
-        "dice right", "rotated 90", "rotated 90 left", "rotated 90 right", "flipped z", "flipped z left",
+        "parameters", "epochs", "steps", "cpu_s", "train_peak_mb", "ms_a_scan", "peak_mb", "dice", "low", "high",
+        "dice left", "dice right", "rotated 90", "rotated 90 left", "rotated 90 right", "flipped z", "flipped z left",
         "flipped z right",
     ]  # fmt: skip
     assert (table["low"] <= table["dice"]).all() and (table["dice"] <= table["high"]).all()

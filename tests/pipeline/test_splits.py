@@ -20,6 +20,7 @@ from casefold.oof import join
 from casefold.pipeline.evaluation import evaluation_inputs, held_files, oof_step
 from casefold.pipeline.project import Project, open_project
 from casefold.pipeline.report_compared import compare_step
+from casefold.pipeline.reporting import report_step
 from casefold.pipeline.shifting import shift
 from casefold.pipeline.steps import folds_step
 from casefold.pipeline.study_plan import plan_study
@@ -129,6 +130,11 @@ def test_held_out_scans_are_predicted_again_by_the_models_that_did_not_see_them(
 def test_members_of_two_tables_are_compared_on_every_scan(project: Project) -> None:
     _, found = compare_step(project.paths, "plain", "own", 1, "cpu")
     assert len(found.moved) == 8 and found.left_out == ()
+
+
+def test_the_report_says_by_which_table_its_folds_go(project: Project) -> None:
+    _, content = report_step(project)
+    assert "own have fold tables of their own: scores by fold go by the data set's table." in content.warnings
 
 
 def test_a_split_is_drawn_like_the_data_sets_table_with_its_own_seed(

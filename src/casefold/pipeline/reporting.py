@@ -116,6 +116,9 @@ def _warnings(looked: Looked) -> list[str]:
             f"Incomplete: without {words}. All of this rests on {len(looked.folds)} of {table.count} folds, "
             f"{len(held.scans)} of {len(every)} scans and {len(held.case_names)} of {cases} cases."
         )
+    if project.splits:
+        own = [name for name, config in project.trained.items() if config.split is not None]
+        found.append(f"{', '.join(own)} have fold tables of their own: scores by fold go by the data set's table.")
     if store.left_out:
         found.append(f"The store is partial: {len(store.left_out)} scans are left out; `prepare` adds them.")
     if table.kind == "time":

@@ -48,7 +48,7 @@ def main() -> None:
         {
             "what": what,
             "cpu_s": cost,
-            **frame.set_index("what").loc["cross-fitted", ["dice_slice", "dice_case", "uw_score"]],
+            **frame.set_index("what").loc["recipe, cross-fitted", ["dice_slice", "dice_case", "uw_score"]],
         }
         for what, cost, frame in (("ensemble", budget, scores), (f"2D U-Net, {epochs} epochs", spent, alone))
     ]

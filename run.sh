@@ -158,15 +158,21 @@ set_up() { # the stamp comes last, so that what was interrupted is done again
 }
 
 run_tests() {
-    local status=0
+    local status=0 all=
     cd "$here"
     if [[ ${1:-} == --all ]]; then
+        all=1
         shift
-        set -- -m "" "$@"
     fi
     "$python" -m ruff check . || status=1
     "$python" -m mypy || status=1
-    "$python" -m pytest "$@" || status=1
+    if (($#)); then # as it is asked for
+        "$python" -m pytest ${all:+-m ""} "$@" || status=1
+        return "$status"
+    fi
+    # the everyday ones in two processes of one thread each, the long ones one after another with what they print
+    OMP_NUM_THREADS=1 "$python" -m pytest -n 2 --dist loadfile || status=1
+    [[ -z $all ]] || "$python" -m pytest -m long || status=1
     return "$status"
 }
 

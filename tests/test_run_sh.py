@@ -81,6 +81,22 @@ def test_a_fold_is_passed_on_by_number(checkout: Path, number: int) -> None:
     assert step(checkout, f"fold{number}", "lgg").stdout.splitlines()[0] == f"-P -m casefold.cli fold {number} lgg"
 
 
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        ([], ["-m pytest -n 2 --dist loadfile"]),
+        (["--all"], ["-m pytest -n 2 --dist loadfile", "-m pytest -m long"]),
+        (["-k", "rle"], ["-m pytest -k rle"]),
+        (["--all", "tests/test_rle.py"], ["-m pytest -m  tests/test_rle.py"]),
+    ],
+)
+def test_tests_run_in_two_processes_and_the_long_ones_after_them(
+    checkout: Path, words: list[str], wanted: list[str]
+) -> None:
+    lines = [line for line in step(checkout, "test", *words).stdout.splitlines() if line.startswith("-m")]
+    assert lines == ["-m ruff check .", "-m mypy", *wanted]
+
+
 def test_roots_lie_beside_run_sh_and_the_caller_stays_where_he_is(checkout: Path) -> None:
     lines = step(checkout, "score", "lgg", CASEFOLD_DATA="elsewhere").stdout.splitlines()
     roots = dict(line.split("=") for line in lines[1:-1])

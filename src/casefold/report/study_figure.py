@@ -29,7 +29,7 @@ def draw_study(table: pd.DataFrame, tests: list[str], title: str, path: Path) ->
     (as_is, changed), (time, memory) = figure.subplots(2, 2)
     colours = dict(zip(dict.fromkeys(table["net"]), COLOURS * len(table), strict=False))
     mean = table.assign(changed=table[tests].mean(axis=1)) if tests else table.assign(changed=np.nan)
-    for member, rows in mean.sort_values("cases").groupby("member", sort=False):
+    for member, rows in mean.sort_values("cases", kind="stable").groupby("member", sort=False):
         look = _look(rows.iloc[0], colours)
         border = np.maximum(0, [rows["dice"] - rows["low"], rows["high"] - rows["dice"]])
         as_is.errorbar(rows["cases"], rows["dice"], border, capsize=3, label=str(member), **look)

@@ -126,7 +126,8 @@ def held_files(
     where these folds have no scan in common.
     """
     root = project.ensemble.dataset
-    found = {name: join(project.paths.member(root, name), project.table(store, name), store, folds) for name in members}
+    tables = project.tables(store, members)
+    found = {name: join(project.paths.member(root, name), tables[name], store, folds) for name in members}
     scans = [scan for scan in store.labelled() if all(scan in own for own in found.values())]
     if not scans:
         raise DataError(
@@ -145,7 +146,7 @@ def oof_step(project: Project, folds: Sequence[int] | None = None) -> pd.DataFra
     tallies: dict[tuple[str, str], Tally] = {}
     presence: dict[tuple[str, str], NDArray[np.int64]] = {}
     targets = {name: target_of(config) for name, config in project.members.items()}
-    tables = {name: project.table(store, name) for name in project.members}
+    tables = project.tables(store, project.members)
     for scan, given in predictions(project, store, folds):
         for member, prediction in given.items():
             fold = str(tables[member].fold(store, scan.name))

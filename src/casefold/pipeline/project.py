@@ -1,7 +1,7 @@
 """An ensemble with its data set and members, read from configs once, and where each of its results lies."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -89,6 +89,13 @@ class Project:
         config = self.trained.get(member or "")
         path = self.paths.fold_table(self.ensemble.dataset, config.split if config else None)
         return read(path, store, self.groups(store))
+
+    def tables(self, store: Store, members: Iterable[str]) -> dict[str, FoldTable]:
+        """The fold table of each of these members, each table read and verified once."""
+        split_of = {name: self.trained[name].split if name in self.trained else None for name in members}
+        first = {split: name for name, split in split_of.items()}
+        read_once = {split: self.table(store, name) for split, name in first.items()}
+        return {name: read_once[split] for name, split in split_of.items()}
 
     def groups(self, store: Store) -> dict[str, str] | None:
         """Case to group where the data set folds by groups, else None."""

@@ -63,10 +63,11 @@ def gaps(project: Project, store: Store, folds: Sequence[int]) -> pd.DataFrame:
         return pd.DataFrame()
     rows = []
     device = pick_device(project.device)
+    tables = project.tables(store, project.trained)
     for (name, fold), manifest in manifests.items():
         run = project.run(name, str(fold))
         path = project.out / "report_gaps" / f"{manifest['weights_hash']}.json"
-        learnt = project.table(store, name).split(store, fold)[0]
+        learnt = tables[name].split(store, fold)[0]
         picked = np.unique(np.linspace(0, len(learnt) - 1, min(count, len(learnt))).round().astype(int))
         own = _training_score(run, store, [learnt[place] for place in picked], device, path)
         validation = float(next(iter(manifest["score"].values()), np.nan))

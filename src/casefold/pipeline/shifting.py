@@ -72,7 +72,7 @@ def shift(project: Project, recipe: Recipe, load: Load, count: int | None) -> Sh
     store = project.store()
     files = held_files(project, recipe.members, store, recipe.folds)
     scans = _spread(list(next(iter(files.values()))), count)
-    own = {name: project.table(store, name) for name in recipe.members if name in project.trained}
+    own = project.tables(store, [name for name in recipe.members if name in project.trained])
     device = pick_device(project.device)
     tallies = [(Tally(store.classes), Tally(store.classes)) for _ in recipe.rungs]
     flips, decisions, largest = 0, 0, 0

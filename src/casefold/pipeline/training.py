@@ -100,7 +100,7 @@ def plan(project: Project, folds: Sequence[str] | None, members: Sequence[str], 
     own, store = project.trained, project.store()
     names = [name for name in pick(project, members) if name in own]
     names.sort(key=lambda name: own[name].kind == "cls")  # type: ignore[attr-defined]
-    tables = {name: project.table(store, name) for name in names}
+    tables = project.tables(store, names)
     return [
         Job(
             own[name],

@@ -1,6 +1,6 @@
 """A member that a detector crops beside the same member on whole slices, on LGG: CPU-time a scan and 3D Dice, held out.
 
-CASEFOLD_DATA=... CASEFOLD_STORE=... CASEFOLD_RUNS=... python benchmarks/detector_crop.py [--folds 0 1 2]
+CASEFOLD_DATA=... CASEFOLD_STORE=... CASEFOLD_RUNS=... python benchmarks/detector_crop.py [--folds 0 1]
 Both were trained alike, as `small_3rd_seg3` and `small_3rd_whole` say; trains nothing. One thread, prediction alone.
 """
 
@@ -26,7 +26,7 @@ FOUND = ("valid_map50", "valid_box_recall", "valid_kept_area", "valid_cut_off")
 def main() -> None:
     """Print a row a fold, then all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--folds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     folds = parser.parse_args().folds
     torch.set_num_threads(1)
     project = open_project(Paths.from_environment(), "small_3rd")

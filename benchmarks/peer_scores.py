@@ -37,14 +37,19 @@ class Run:
     dice: Dice
 
 
-def our_dice(member: Path, table: FoldTable, store: Store, fold: int) -> Dice:
-    """Of the verified OOF against the store's truth; a voxel has the class of the larger q, if that is 128 or more."""
+def our_dice(members: Sequence[Path], table: FoldTable, store: Store, fold: int) -> Dice:
+    """Of the verified OOF against the store's truth, the mean of the members' maps where there are several.
+
+    A voxel has the class of the larger q, if that is 128 or more.
+    """
     scores = {}
-    for scan, path in join(member, table, store, [fold]).items():
-        maps = read_prediction(path).maps
-        if maps is None or store.classes != LABELS:
-            raise DataError(f"{path} should hold maps of {LABELS}")
-        predicted = _as_masks(label_map(maps, [HALF] * len(LABELS)))
+    files = [join(member, table, store, [fold]) for member in members]
+    for scan in files[0]:
+        maps = [read_prediction(own[scan]).maps for own in files]
+        if store.classes != LABELS or any(each is None for each in maps):
+            raise DataError(f"{[str(own[scan]) for own in files]} should hold maps of {LABELS}")
+        mean = np.mean(maps, axis=0).round().astype(np.uint8)  # type: ignore[arg-type]
+        predicted = _as_masks(label_map(mean, [HALF] * len(LABELS)))
         scores[scan] = dice_by_scan(store.scan(scan).class_masks(), predicted).tolist()
     return scores
 

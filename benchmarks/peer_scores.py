@@ -15,7 +15,7 @@ from monai.networks.nets import UNet
 from numpy.typing import NDArray
 
 from casefold.core import HALF, DataError
-from casefold.ensemble import label_map
+from casefold.ensemble import combine_class, label_map
 from casefold.folds import FoldTable
 from casefold.metrics import bootstrap_interval, dice_by_scan
 from casefold.oof import join, read_prediction
@@ -45,10 +45,10 @@ def our_dice(members: Sequence[Path], table: FoldTable, store: Store, fold: int)
     scores = {}
     files = [join(member, table, store, [fold]) for member in members]
     for scan in files[0]:
-        maps = [read_prediction(own[scan]).maps for own in files]
-        if store.classes != LABELS or any(each is None for each in maps):
+        maps = [q for own in files if (q := read_prediction(own[scan]).maps) is not None]
+        if store.classes != LABELS or len(maps) < len(files):
             raise DataError(f"{[str(own[scan]) for own in files]} should hold maps of {LABELS}")
-        mean = np.mean(maps, axis=0).round().astype(np.uint8)  # type: ignore[arg-type]
+        mean = combine_class(maps, [1] * len(maps), "probabilities")
         predicted = _as_masks(label_map(mean, [HALF] * len(LABELS)))
         scores[scan] = dice_by_scan(store.scan(scan).class_masks(), predicted).tolist()
     return scores

@@ -15,11 +15,9 @@ from casefold.config.experiments import Experiment, as_plain
 from casefold.config.load import parse_experiment, read_yaml
 from casefold.config.paths import Paths
 from casefold.files import read_json
-from casefold.pipeline.compressing import keep_step
+from casefold.pipeline.compressing import keep_step, measure
 from casefold.pipeline.project import Project, open_project
 from casefold.pipeline.training import train_step
-from casefold.pipeline.trial import CPU, Trial, try_out
-from casefold.predict import load_member, predict
 
 LR = 1e-3  # of the training on; from nothing the member's own
 
@@ -29,15 +27,6 @@ def changed(config: Experiment, name: str, epochs: int, **train: object) -> Expe
     plain = as_plain(config)
     train = {"epochs": epochs, "validate_every": epochs, **train}
     return type(config).model_validate(plain | {"name": name, "train": plain["train"] | train})
-
-
-def tried(project: Project, member: str, fold: int) -> Trial:
-    """A run's time and Dice on what is held out of it."""
-    store = project.store()
-    held = project.table(store).split(store, fold)[1]
-    net = load_member([project.run(member, str(fold))], CPU)
-    predict(net, store.scan(held[0]), CPU)  # the first one imports and warms up
-    return try_out(net, map(store.scan, held))
 
 
 def rows_of(project: Project, member: str, fold: int, amount: float, epochs: int) -> list[dict[str, object]]:
@@ -57,10 +46,14 @@ def rows_of(project: Project, member: str, fold: int, amount: float, epochs: int
 
 
 def row(project: Project, member: str, fold: int) -> dict[str, object]:
-    """What a run cost and what it is worth."""
-    found = tried(project, member, fold)
-    spent = read_json(project.run(member, str(fold)) / "manifest.json")["cpu_s"]
-    return {"cpu_s": spent, "ms_a_scan": found.ms_a_scan, "dice": found.mean}
+    """What a run cost, and its time and Dice on what is held out of it."""
+    store, run = project.store(), project.run(member, str(fold))
+    found = measure(run, store.root, project.table(store).split(store, fold)[1])
+    return {
+        "cpu_s": read_json(run / "manifest.json")["cpu_s"],
+        "ms_a_scan": found["ms_a_scan"],
+        "dice": found["dice_case"],
+    }
 
 
 def main() -> None:
